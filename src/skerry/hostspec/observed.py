@@ -1,0 +1,77 @@
+"""What an agent saw on its host, reported whole after each round of convergence and on every event."""
+
+from typing import Literal
+
+from msgspec import Struct
+
+VmPower = Literal["starting", "running", "stopping", "stopped", "failed"]
+Health = Literal["pending", "ready", "failed"]
+
+
+class VmObserved(Struct, frozen=True):
+    """A VM as it is. `failed`: it should run and can't; `message` says why (also set when a guest crashed).
+
+    `start_generation` / `restart_generation`: the last orders carried out.
+    `health`: what the guest reported to the platform (cloud-init's Ready post) since its first start.
+    `vcpus`, `memory_bytes`: what the running QEMU was started with.
+    """
+
+    id: str
+    power: VmPower
+    start_generation: int = 0
+    restart_generation: int = 0
+    health: Health = "pending"
+    message: str = ""
+    vcpus: int = 0
+    memory_bytes: int = 0
+    agent_version: str = ""
+
+
+class DiskObserved(Struct, frozen=True):
+    """A disk file that is on this host. `message` is set when it couldn't be made, resized or removed."""
+
+    id: str
+    ready: bool
+    size_bytes: int = 0
+    message: str = ""
+
+
+class ImageObserved(Struct, frozen=True):
+    """An image of the host's library, as its image.json describes it; `aliases` are URNs that lead to it."""
+
+    id: str
+    publisher: str
+    offer: str
+    sku: str
+    version: str
+    os_type: Literal["Linux", "Windows"] = "Linux"
+    generation: Literal["V1", "V2"] = "V2"
+    architecture: Literal["x64", "Arm64"] = "x64"
+    size_bytes: int = 0
+    alias: str = ""
+    aliases: tuple[str, ...] = ()
+    description: str = ""
+
+
+class HostCapacity(Struct, frozen=True):
+    """What a host can give: logical CPUs and bytes of memory and disk, and the accelerator in use."""
+
+    cpus: int
+    memory_bytes: int
+    disk_bytes: int
+    accelerator: Literal["kvm", "tcg", "fake"]
+
+
+class Observed(Struct, frozen=True):
+    """One report. `revision` is the spec revision whose network and disk part is fully applied; 0: none yet.
+
+    A VM that is in the spec but missing in `vms` has not been looked at yet; one that is in neither is gone.
+    `problems`: (kind, id, message) of what could not be converged and is being tried again.
+    """
+
+    revision: int
+    capacity: HostCapacity
+    vms: tuple[VmObserved, ...] = ()
+    disks: tuple[DiskObserved, ...] = ()
+    images: tuple[ImageObserved, ...] = ()
+    problems: tuple[tuple[str, str, str], ...] = ()

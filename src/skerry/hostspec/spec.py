@@ -1,0 +1,143 @@
+"""The desired state of one host, whole. The agent compares it with what runs and converges.
+
+Absence is never an order to destroy data: a VM or VNet that is missing from the spec is torn down (processes,
+ports, rules), but a disk file is removed only when a DiskSpec with `present=False` names it.
+"""
+
+from typing import Literal
+
+from msgspec import Struct
+
+Direction = Literal["Inbound", "Outbound"]
+Protocol = Literal["Tcp", "Udp", "Icmp", "Esp", "Ah", "*"]
+
+
+class SecurityRule(Struct, frozen=True):
+    """One NSG rule, normalised. Lower `priority` is looked at first; the first match decides.
+
+    Prefixes: CIDRs or one of the tags `*`, `VirtualNetwork`, `Internet`, `AzureLoadBalancer`.
+    Ports: inclusive (first, last) pairs; (0, 65535) is any port.
+    """
+
+    name: str
+    priority: int
+    direction: Direction
+    access: Literal["Allow", "Deny"]
+    protocol: Protocol
+    source_prefixes: tuple[str, ...]
+    source_ports: tuple[tuple[int, int], ...]
+    destination_prefixes: tuple[str, ...]
+    destination_ports: tuple[tuple[int, int], ...]
+
+
+class NsgSpec(Struct, frozen=True):
+    """A network security group: its rules, Azure's six default rules included, in priority order."""
+
+    id: str
+    rules: tuple[SecurityRule, ...]
+
+
+class SubnetSpec(Struct, frozen=True):
+    """A subnet: one IPv4 CIDR. Its first usable address is the gateway, the next two belong to the platform."""
+
+    id: str
+    prefix: str
+    nsg: str | None = None
+
+
+class PortSpec(Struct, frozen=True):
+    """One NIC of one VM, as the network sees it.
+
+    `id` is opaque and safe as a file name (hex). `public_address` is a loopback address of the host, or None.
+    `public_open`: a public address without any NSG lets everything in (Azure's Basic SKU), else nothing (Standard).
+    """
+
+    id: str
+    vm: str
+    mac: str
+    address: str
+    subnet: str
+    hostname: str
+    nsg: str | None = None
+    public_address: str | None = None
+    public_open: bool = False
+
+
+class VnetSpec(Struct, frozen=True):
+    """A virtual network with the ports that this host carries. `id` is opaque, hex, safe as a file name."""
+
+    id: str
+    prefixes: tuple[str, ...]
+    subnets: tuple[SubnetSpec, ...]
+    nsgs: tuple[NsgSpec, ...]
+    ports: tuple[PortSpec, ...]
+    dns_servers: tuple[str, ...] = ()
+
+
+class DiskSpec(Struct, frozen=True):
+    """A disk: `STATE/disks/<id>.qcow2`, made from `image` (an id of the image library) or empty.
+
+    A disk is never shrunk. `present=False` removes the file; it is the only thing that does.
+    """
+
+    id: str
+    size_bytes: int
+    image: str | None = None
+    present: bool = True
+
+
+class DiskAttachment(Struct, frozen=True):
+    """A disk of a VM. `lun` is None for the OS disk, which boots."""
+
+    disk: str
+    lun: int | None = None
+    read_only: bool = False
+
+
+class Provisioning(Struct, frozen=True):
+    """What the guest is told at its first boot, in Azure's words (ovf-env.xml and instance metadata).
+
+    `password_hash` is crypt(5) `$6$…`; `custom_data` is base64. Neither is ever logged.
+    """
+
+    hostname: str
+    admin_username: str
+    ssh_public_keys: tuple[str, ...] = ()
+    password_hash: str | None = None
+    disable_password_authentication: bool = True
+    custom_data: str | None = None
+
+
+class VmSpec(Struct, frozen=True):
+    """A virtual machine that this host runs or keeps stopped. `id` is Azure's vmId (a lower-case UUID).
+
+    `start_generation` rises with each order to start: a guest that shut itself down stays down until it rises.
+    `restart_generation` rises with each order to restart (ACPI, then hard after `grace_seconds`).
+    `hard_stop`: power off at once instead of by ACPI.
+    `metadata`: the JSON document at 169.254.169.254/metadata/instance, or "" for none.
+    """
+
+    id: str
+    name: str
+    vcpus: int
+    memory_bytes: int
+    disks: tuple[DiskAttachment, ...]
+    ports: tuple[str, ...]
+    macs: tuple[str, ...]
+    power: Literal["running", "stopped"] = "running"
+    firmware: Literal["bios", "uefi"] = "uefi"
+    start_generation: int = 1
+    restart_generation: int = 0
+    hard_stop: bool = False
+    grace_seconds: int = 60
+    provisioning: Provisioning | None = None
+    metadata: str = ""
+
+
+class HostSpec(Struct, frozen=True):
+    """Everything one host should have. An agent refuses a revision older than the one it has applied."""
+
+    revision: int
+    vms: tuple[VmSpec, ...] = ()
+    vnets: tuple[VnetSpec, ...] = ()
+    disks: tuple[DiskSpec, ...] = ()
