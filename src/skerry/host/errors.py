@@ -1,9 +1,9 @@
 """What can go wrong on a host.
 
-    HostError               something on the host failed; `str()` says what, what was kept and what to do
-    ├── CommandError        a program ended with a failure; has its argv, status and the end of its stderr
-    ├── MissingFeature      the host lacks something (a program, a device, a right); says how to get it
-    └── Refused             the input is not acceptable (a bad image file, a size below the present one)
+HostError               something on the host failed; `str()` says what, what was kept and what to do
+├── CommandError        a program ended with a failure; has its argv, status and the end of its stderr
+├── MissingFeature      the host lacks something (a program, a device, a right); says how to get it
+└── Refused             the input is not acceptable (a bad image file, a size below the present one)
 """
 
 from collections.abc import Sequence

@@ -1,0 +1,38 @@
+"""What the agent needs of a network. Every call looks before it acts and may be repeated."""
+
+from collections.abc import Sequence
+from typing import Literal, Protocol
+
+from skerry.hostspec import VnetSpec
+
+
+class GuestPlatform(Protocol):
+    """What the network's metadata and wire servers ask about the guest behind a port. Called from any thread."""
+
+    def metadata(self, port: str) -> str | None:
+        """The guest's instance metadata document (JSON object: {"compute": …, "network": …}); None: no such guest."""
+
+    def vm(self, port: str) -> str | None:
+        """The id (vmId) of the VM that the port belongs to."""
+
+    def report_health(self, port: str, state: Literal["Ready", "NotReady"], description: str) -> None:
+        """The guest behind `port` told the platform how its provisioning went."""
+
+
+class NetworkDriver(Protocol):
+    """Ports, rules, DHCP, metadata and public addresses of all VNets on this host."""
+
+    def apply(self, vnets: Sequence[VnetSpec]) -> None:
+        """Make the host's networks exactly `vnets`: adds, changes in place, and tears down what isn't named.
+
+        Established flows that remain allowed are never cut. Raises HostError after having applied what it could.
+        """
+
+    def tap(self, port: str) -> int:
+        """A new descriptor of the port's TAP for a QEMU to inherit; the caller closes its copy.
+
+        Raises HostError for a port that isn't in what was applied last, or whose TAP is still held by a QEMU.
+        """
+
+    def close(self, *, keep: bool) -> None:
+        """Stop serving. `keep`: namespaces, TAPs, rules and DHCP stay for running guests; else all is removed."""
