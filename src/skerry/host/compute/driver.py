@@ -15,6 +15,7 @@ class Machine:
 
     `process`: its QEMU lives. `state`: running, or halted (the guest powered off, or the process is gone).
     `reason`: why it is halted. `start_generation`, `restart_generation`: the last orders carried out, kept on disk.
+    `disks`: ids of the disks that it was last started with.
     """
 
     id: str
@@ -27,6 +28,7 @@ class Machine:
     memory_bytes: int = 0
     agent_version: str = ""
     message: str = ""
+    disks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class DiskFile:
 
 
 class ComputeDriver(Protocol):
-    """Order of calls for one VM: start … shutdown/restart/kill … forget."""
+    """Order of calls for one VM: start … shutdown/kill … forget. A restart is a kill and a start."""
 
     accelerator: Literal["kvm", "tcg", "fake"]
 
@@ -49,16 +51,17 @@ class ComputeDriver(Protocol):
         """Every VM that has a folder here, adopted ones included. Never blocks on a guest."""
 
     def start(self, spec: VmSpec, disks: Sequence[DiskFile], taps: Sequence[int]) -> None:
-        """Boot the VM; `taps` are open TAP descriptors, one per NIC, closed by the caller. No-op while it lives.
+        """Boot the VM and record the spec's generations as carried out. No-op while its process lives.
 
+        `taps` are open TAP descriptors, one per NIC, closed by the caller.
         Raises HostError with QEMU's own words when it won't start; nothing is left running then.
         """
 
+    def acknowledge(self, vm: str, start_generation: int) -> None:
+        """Record that an order to start is met, because the VM runs already."""
+
     def shutdown(self, vm: str) -> None:
         """Press the power button (ACPI). Returns at once."""
-
-    def restart(self, vm: str, generation: int) -> None:
-        """Reset the running guest in place (hard) and record `generation`."""
 
     def kill(self, vm: str) -> None:
         """End the QEMU process now and wait until it is gone. The VM's folder stays."""
@@ -71,3 +74,6 @@ class ComputeDriver(Protocol):
 
     def on_event(self, callback: Callable[[str], None]) -> None:
         """`callback(vm id)` is called from any thread whenever a VM's state may have changed."""
+
+    def close(self) -> None:
+        """Let go of every VM without touching it: they run on."""
