@@ -1,0 +1,340 @@
+"""The host agent: brings the host to its desired spec, round after round, and reports what it saw.
+
+Two threads: one waits for specs, the other converges whenever a spec, a guest event, a finished job or a second
+calls for it. What takes time (making a disk, starting or ending a QEMU) is a job of its own, so that one slow VM
+delays neither the others nor a rule change. A round is: disks, then networks, then VMs, then the report.
+"""
+
+import dataclasses
+import os
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from functools import partial
+
+import structlog
+from msgspec.structs import replace
+
+from skerry.host import converge
+from skerry.host.capacity import free_gib
+from skerry.host.compute.driver import ComputeDriver, DiskFile, Machine
+from skerry.host.converge import Action, Stopping
+from skerry.host.errors import HostError
+from skerry.host.guests import Guests
+from skerry.host.jobs import Jobs, Key
+from skerry.host.network.driver import NetworkDriver
+from skerry.host.storage.driver import StorageDriver
+from skerry.hostspec import (
+    DiskAttachment,
+    DiskObserved,
+    DiskSpec,
+    HostCapacity,
+    HostSpec,
+    Observed,
+    VmObserved,
+    VmSpec,
+)
+from skerry.hostspec.client import SpecSource
+
+log = structlog.get_logger()
+
+ROUND = 1.0
+HEARTBEAT = 10.0
+RELIST = 30.0
+
+
+class Agent:
+    """One host's agent, and the control plane's HostGateway to it. `guests` is what the network's servers ask."""
+
+    def __init__(
+        self,
+        source: SpecSource,
+        compute: ComputeDriver,
+        network: NetworkDriver,
+        storage: StorageDriver,
+        *,
+        guests: Guests,
+        capacity: HostCapacity,
+    ) -> None:
+        self.guests = guests
+        self._source = source
+        self._compute = compute
+        self._network = network
+        self._storage = storage
+        self._capacity = capacity
+        self._spec: HostSpec | None = None
+        self._wake = threading.Event()
+        self._stopping = threading.Event()
+        self._jobs = Jobs("host", self._wake.set)
+        self._threads: list[threading.Thread] = []
+        self._acpi: dict[str, Stopping] = {}
+        self._disks: dict[str, DiskObserved] = {}
+        self._disks_listed = float("-inf")
+        self._network_revision = 0
+        self._network_problem: str | None = None
+        self._network_again = 0.0
+        self._revision = 0
+        self._reported: tuple[Observed, float] | None = None
+        guests.changed = self._wake.set
+        compute.on_event(lambda _: self._wake.set())
+
+    def start(self) -> None:
+        """Begin to converge; returns at once."""
+        for work in (self._listen, self._converge):
+            thread = threading.Thread(target=work, name=f"skerry-{work.__name__.strip('_')}", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def stop(self, *, keep_vms: bool, grace: float = 30.0) -> None:
+        """End. `keep_vms`: guests and their networks go on by themselves; else guests get `grace` seconds to halt."""
+        self._stopping.set()
+        self._wake.set()
+        for thread in self._threads:
+            thread.join()
+        self._jobs.close()
+        if not keep_vms:
+            self._halt_all(grace)
+        self._compute.close()
+        self._network.close(keep=keep_vms)
+
+    def serial_log(self, vm: str) -> bytes | None:
+        """The end of the VM's serial log."""
+        return self._compute.serial_log(vm)
+
+    # --- the threads -------------------------------------------------------------------------------------------
+
+    def _listen(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                spec = self._source.desired(self._spec.revision if self._spec else 0, ROUND)
+            except Exception:
+                log.exception("the desired spec could not be read; trying again")
+                self._stopping.wait(ROUND)
+                continue
+            if spec is not None:
+                self._accept(spec)
+
+    def _accept(self, spec: HostSpec) -> None:
+        if self._spec is not None and spec.revision < self._spec.revision:
+            log.warning("refused a stale spec", revision=spec.revision, applied=self._spec.revision)
+            return
+        self._spec = spec
+        self._wake.set()
+
+    def _converge(self) -> None:
+        while not self._stopping.is_set():
+            self._wake.clear()
+            try:
+                self._round()
+            except Exception:
+                log.exception("a round of convergence failed; trying again")
+            self._wake.wait(ROUND)
+
+    def _round(self) -> None:
+        spec = self._spec
+        machines = self._compute.machines()
+        if spec is not None:
+            self.guests.update(spec.vms)
+            self._list_disks()
+            due = self._converge_disks(spec, machines)
+            self._converge_network(spec)
+            due |= self._converge_vms(spec, self._compute.machines())
+            self._jobs.keep_failures(due)
+            self._advance(spec)
+        self._report(spec, self._compute.machines())
+
+    # --- disks -------------------------------------------------------------------------------------------------
+
+    def _list_disks(self) -> None:
+        """Look at the folder now and then, while no job changes it; in between this agent knows what it did."""
+        if time.monotonic() - self._disks_listed < RELIST or self._jobs.any_busy("disk"):
+            return
+        self._disks_listed = time.monotonic()
+        self._disks = {disk.id: disk for disk in self._storage.disks()}
+
+    def _converge_disks(self, spec: HostSpec, machines: Mapping[str, Machine]) -> set[Key]:
+        """Submit a job for each disk that is due; return the keys of those."""
+        in_use = {disk for machine in machines.values() if machine.process for disk in machine.disks}
+        due = {
+            ("disk", disk.id): disk
+            for disk in spec.disks
+            if converge.disk_is_due(disk, self._disks.get(disk.id), in_use=disk.id in in_use)
+        }
+        for key, disk in due.items():
+            self._jobs.submit(key, disk, partial(self._ensure, disk))
+        return set(due)
+
+    def _ensure(self, disk: DiskSpec) -> None:
+        seen = self._storage.ensure(disk)
+        if disk.present:
+            self._disks[disk.id] = seen
+        else:
+            self._disks.pop(disk.id, None)
+
+    # --- network -----------------------------------------------------------------------------------------------
+
+    def _converge_network(self, spec: HostSpec) -> None:
+        """Apply a new revision at once; try a failed one again every few seconds."""
+        done = self._network_revision == spec.revision and self._network_problem is None
+        if done or (self._network_revision == spec.revision and time.monotonic() < self._network_again):
+            return
+        self._network_revision = spec.revision
+        try:
+            self._network.apply(spec.vnets)
+            self._network_problem = None
+        except Exception as error:
+            log.warning("networks could not be applied whole; trying again", error=str(error))
+            self._network_problem = str(error) or type(error).__name__
+            self._network_again = time.monotonic() + 2 * ROUND
+
+    def _advance(self, spec: HostSpec) -> None:
+        """The revision counts as applied once its networks are, and no disk of it is still to be looked at."""
+        working = any(self._jobs.busy(("disk", disk.id)) for disk in spec.disks)
+        if self._network_problem is None and not working:
+            self._revision = spec.revision
+
+    # --- machines ----------------------------------------------------------------------------------------------
+
+    def _converge_vms(self, spec: HostSpec, machines: Mapping[str, Machine]) -> set[Key]:
+        """Take each idle VM one step on; return the keys of those that are not as they should be."""
+        wanted = {vm.id: vm for vm in spec.vms}
+        due: set[Key] = set()
+        for vm in sorted(wanted.keys() | machines.keys()):
+            if self._jobs.busy(("vm", vm)) or self._converge_vm(vm, wanted.get(vm), machines.get(vm)):
+                due.add(("vm", vm))
+        return due
+
+    def _converge_vm(self, vm: str, spec: VmSpec | None, machine: Machine | None) -> bool:
+        """One step for one VM; whether there was something to do."""
+        now = time.monotonic()
+        action = converge.next_action(spec, machine, self._acpi.get(vm), now)
+        if spec is None or machine is None or machine.state == "halted" or not converge.must_stop(spec, machine):
+            self._acpi.pop(vm, None)
+        match action:
+            case Action.START if spec is not None and self._disks_idle(spec):
+                self._jobs.submit(("vm", vm), spec, partial(self._start, spec))
+            case Action.ACKNOWLEDGE if spec is not None:
+                self._compute.acknowledge(vm, spec.start_generation)
+            case Action.PRESS:
+                self._press(vm, now)
+            case Action.KILL:
+                self._jobs.submit(("vm", vm), action, partial(self._compute.kill, vm))
+            case Action.FORGET:
+                self._jobs.submit(("vm", vm), action, partial(self._forget, vm))
+        return action is not Action.NOTHING
+
+    def _disks_idle(self, vm: VmSpec) -> bool:
+        """Whether none of the VM's disks is being worked on; one that failed lets the start say why."""
+        return not any(self._jobs.busy(("disk", attachment.disk)) for attachment in vm.disks)
+
+    def _press(self, vm: str, now: float) -> None:
+        before = self._acpi.get(vm)
+        self._acpi[vm] = Stopping(before.since if before else now, now)
+        with suppress(HostError):
+            self._compute.shutdown(vm)
+
+    def _start(self, vm: VmSpec) -> None:
+        self._refuse_bad_disks(vm)
+        files = [self._disk_file(attachment) for attachment in vm.disks]
+        taps: list[int] = []
+        try:
+            taps.extend(self._network.tap(port) for port in vm.ports)
+            self._compute.start(self._as_started(vm), files, taps)
+        finally:
+            for tap in taps:
+                os.close(tap)
+
+    def _disk_file(self, attachment: DiskAttachment) -> DiskFile:
+        file = self._storage.file(attachment.disk)
+        return dataclasses.replace(file, lun=attachment.lun, read_only=attachment.read_only)
+
+    def _refuse_bad_disks(self, vm: VmSpec) -> None:
+        for attachment in vm.disks:
+            problem = self._jobs.problem(("disk", attachment.disk))
+            if problem:
+                raise HostError(f"disk {attachment.disk} is not ready: {problem}")
+
+    def _as_started(self, vm: VmSpec) -> VmSpec:
+        """A provisioned guest needs no provisioning CD any more; as on Azure it is there at the first boot only."""
+        return replace(vm, provisioning=None) if self.guests.health(vm.id).health == "ready" else vm
+
+    def _forget(self, vm: str) -> None:
+        self._compute.forget(vm)
+        self.guests.forget(vm)
+
+    def _halt_all(self, grace: float) -> None:
+        """Power button for every guest, then the plug for those that took no notice."""
+        deadline = time.monotonic() + grace
+        running = [vm for vm, machine in self._compute.machines().items() if machine.state == "running"]
+        for vm in running:
+            with suppress(HostError):
+                self._compute.shutdown(vm)
+        while time.monotonic() < deadline and any(_runs(self._compute.machines().get(vm)) for vm in running):
+            self._wake.wait(0.2)
+            self._wake.clear()
+        for vm, machine in self._compute.machines().items():
+            if machine.process:
+                self._compute.kill(vm)
+
+    # --- the report --------------------------------------------------------------------------------------------
+
+    def _report(self, spec: HostSpec | None, machines: Mapping[str, Machine]) -> None:
+        """Send what changed, at once; send it unchanged every HEARTBEAT seconds."""
+        observed = self._observe(spec, machines)
+        now = time.monotonic()
+        if self._reported and self._reported[0] == observed and now - self._reported[1] < HEARTBEAT:
+            return
+        self._source.report(observed)
+        self._reported = (observed, now)
+
+    def _observe(self, spec: HostSpec | None, machines: Mapping[str, Machine]) -> Observed:
+        wanted = {vm.id: vm for vm in spec.vms} if spec else {}
+        vms = sorted(wanted.keys() | machines.keys()) if spec else []
+        return Observed(
+            revision=self._revision,
+            capacity=replace(self._capacity, disk_bytes=free_gib(self._storage.free_bytes)),
+            vms=tuple(self._observe_vm(vm, wanted.get(vm), machines.get(vm)) for vm in vms),
+            disks=tuple(self._observe_disks(spec)),
+            images=tuple(self._storage.images()),
+            problems=tuple(self._problems()),
+        )
+
+    def _observe_vm(self, vm: str, spec: VmSpec | None, machine: Machine | None) -> VmObserved:
+        problem = self._jobs.problem(("vm", vm))
+        health = self.guests.health(vm)
+        state = converge.power(spec, machine, problem)
+        if machine is None:
+            return VmObserved(id=vm, power=state, health=health.health, message=problem or health.message)
+        return VmObserved(
+            id=vm,
+            power=state,
+            start_generation=machine.start_generation,
+            restart_generation=machine.restart_generation,
+            health=health.health,
+            message=problem or machine.message or health.message,
+            vcpus=machine.vcpus,
+            memory_bytes=machine.memory_bytes,
+            agent_version=machine.agent_version,
+        )
+
+    def _observe_disks(self, spec: HostSpec | None) -> list[DiskObserved]:
+        """Every disk that is here, and those of the spec that could not be made."""
+        failed = {
+            disk.id: DiskObserved(id=disk.id, ready=False, message=problem)
+            for disk in (spec.disks if spec else ())
+            if (problem := self._jobs.problem(("disk", disk.id)))
+        }
+        here = {
+            key: replace(disk, message=failed[key].message) if key in failed else disk
+            for key, disk in dict(self._disks).items()
+        }
+        return [disk for _, disk in sorted((failed | here).items())]
+
+    def _problems(self) -> list[tuple[str, str, str]]:
+        network = [("network", "", self._network_problem)] if self._network_problem else []
+        return network + self._jobs.problems()
+
+
+def _runs(machine: Machine | None) -> bool:
+    return machine is not None and machine.state == "running"

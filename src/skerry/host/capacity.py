@@ -1,0 +1,29 @@
+"""What this host can give to guests."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+from skerry.hostspec import HostCapacity
+
+GIB = 1 << 30
+# The host's own system, Skerry, and the page cache that disks need.
+MEMORY_HEADROOM = GIB
+
+
+def measure(accelerator: Literal["kvm", "tcg", "fake"], meminfo: Path = Path("/proc/meminfo")) -> HostCapacity:
+    """CPUs this process may use and memory less a headroom of 1 GiB; `disk_bytes` is left 0."""
+    cpus = len(os.sched_getaffinity(0))
+    memory = max(_total_memory(meminfo.read_text()) - MEMORY_HEADROOM, 0)
+    return HostCapacity(cpus=cpus, memory_bytes=memory, disk_bytes=0, accelerator=accelerator)
+
+
+def free_gib(free_bytes: Callable[[], int]) -> int:
+    """Free space in bytes, rounded down to whole GiB so that reports don't change with every written block."""
+    return free_bytes() // GIB * GIB
+
+
+def _total_memory(meminfo: str) -> int:
+    line = next(line for line in meminfo.splitlines() if line.startswith("MemTotal:"))
+    return int(line.split()[1]) * 1024
