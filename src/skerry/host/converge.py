@@ -89,7 +89,7 @@ def power(vm: VmSpec | None, machine: Machine | None, problem: str | None) -> Vm
     if vm is None:
         return "stopping"
     if not should_start(vm, machine):
-        return "stopped"
+        return "stopping" if machine is not None and machine.process else "stopped"
     return "failed" if problem else "starting"
 
 

@@ -206,7 +206,7 @@ def test_stop_then_delete_in_one_spec_with_the_disk(host: Host) -> None:
     host.source.wait_vm(A, lambda one: one.power == "stopped")
     assert host.compute.machines()[A].process is False
     host.source.order(spec(3, gone=["os-a"]))
-    host.source.wait(lambda one: not one.vms and not one.disks)
+    host.source.wait(lambda one: one.revision == 3 and not one.vms and not one.disks)
     assert host.compute.machines() == {}
     assert ("forget", A) in host.compute.calls
 

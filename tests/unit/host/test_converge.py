@@ -85,6 +85,7 @@ def test_the_button_is_pressed_again_until_the_grace_is_over(since: float, press
         (VM, halted("asked"), "no TAP", "failed"),
         (VM, halted("guest-shutdown"), None, "stopped"),
         (VM, halted("crashed"), None, "stopped"),
+        (STOPPED, halted("asked", process=True), None, "stopping"),
         (STOPPED, None, None, "stopped"),
     ],
 )

@@ -1,0 +1,1 @@
+"""What a new guest is told: the provisioning CD in Azure's form."""
