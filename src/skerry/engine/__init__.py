@@ -1,0 +1,1 @@
+"""Durable operations: lease, step, retry, deadline. Knows no resource type."""

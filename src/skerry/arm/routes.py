@@ -1,0 +1,281 @@
+"""From a path to the one call that answers it. Knows ARM's path grammar, no resource type."""
+
+from collections.abc import Callable
+from typing import Any
+
+from skerry.arm.body import encode, parse_json
+from skerry.arm.descriptor import ActionContext, EmbeddedType, ResourceType, Result, ViewContext
+from skerry.arm.errors import ArmError, BadRequest, NotFound
+from skerry.arm.filters import matches, parse_filter
+from skerry.arm.ids import ResourceId
+from skerry.arm.locations import locations_view
+from skerry.arm.paging import page
+from skerry.arm.polling import operation_headers, poll_result, poll_status
+from skerry.arm.registry import GROUP_TYPE
+from skerry.arm.requests import ArmRequest, ArmResponse, raw_list
+from skerry.arm.rows import body_of
+from skerry.arm.service import Conditions, PutResult, ResourceService, unknown_action
+from skerry.store import ResourceRow, Store, UnitOfWork
+
+Handler = Callable[[ArmRequest, UnitOfWork], ArmResponse]
+
+
+class Routes:
+    """Answers ARM requests on one store and service."""
+
+    def __init__(self, store: Store, service: ResourceService, tenant: str) -> None:
+        self._store, self._service, self._tenant = store, service, tenant
+
+    def handle(self, request: ArmRequest) -> ArmResponse:
+        """Answer a request in one transaction. Every refusal is an answer; nothing it wrote stays then."""
+        try:
+            handler = self._match(request)
+            begin = self._store.read if request.method in ("GET", "HEAD") else self._store.write
+            with begin() as work:
+                return handler(request, work)
+        except ArmError as error:
+            return ArmResponse.error(error)
+
+    def _match(self, request: ArmRequest) -> Handler:
+        parts = request.segments
+        lower = [part.lower() for part in parts]
+        if lower[:1] == ["tenants"] and len(parts) == 1:
+            return self._tenants
+        if lower[:1] == ["providers"]:
+            return self._match_providers(parts, tenant=True)
+        if lower[:1] != ["subscriptions"]:
+            raise _no_route(request)
+        if len(parts) <= 2:
+            return self._subscription if len(parts) == 2 else self._subscriptions
+        self._service.check_subscription(parts[1])
+        return self._match_subscription(request, parts, lower)
+
+    def _match_subscription(self, request: ArmRequest, parts: tuple[str, ...], lower: list[str]) -> Handler:
+        what = lower[2]
+        if what == "locations" and len(parts) == 3:
+            return self._locations
+        if what == "providers":
+            return self._match_providers(parts[2:])
+        if what == "resources" and len(parts) == 3:
+            return lambda request, work: self._resources(request, work, None)
+        if what == "resourcegroups":
+            return self._match_group(request, parts, lower)
+        raise _no_route(request)
+
+    def _match_providers(self, parts: tuple[str, ...], *, tenant: bool = False) -> Handler:
+        if len(parts) <= 2:
+            return lambda _r, _w: self._providers(parts[1] if len(parts) == 2 else None)
+        if len(parts) == 3 and not tenant:
+            if parts[2].lower() == "register":
+                return lambda _r, _w: self._providers(parts[1])
+            return lambda request, work: self._list(request, work, f"{parts[1]}/{parts[2]}", None)
+        below = [part.lower() for part in parts]
+        if len(parts) == 6 and below[2] == "locations" and below[4] in ("operations", "operationresults"):
+            return lambda request, work: self._operation(request, work, below[4], parts[5])
+        return lambda request, work: self._view(request, work, parts[1:])
+
+    def _match_group(self, request: ArmRequest, parts: tuple[str, ...], lower: list[str]) -> Handler:
+        if len(parts) == 3:
+            return lambda request, work: self._list(request, work, GROUP_TYPE, None)
+        group = ResourceId(parts[1], parts[3])
+        if len(parts) == 4:
+            return lambda request, work: self._resource(request, work, group)
+        if lower[4] == "resources" and len(parts) == 5:
+            return lambda request, work: self._resources(request, work, group)
+        if lower[4] == "deployments":  # an old form that az still uses
+            parts = (*parts[:4], "providers", "Microsoft.Resources", *parts[4:])
+        if parts[4].lower() != "providers":
+            return lambda request, work: self._below(request, work, group, parts[4:])
+        if len(parts) < 7:
+            raise _no_route(request)
+        return self._match_resource(parts)
+
+    def _match_resource(self, parts: tuple[str, ...]) -> Handler:
+        rest = parts[6:]
+        types, names = rest[0::2], rest[1::2]
+        resource = ResourceId(parts[1], parts[3], parts[5], types[: len(names)], names)
+        if len(types) == len(names):
+            return lambda request, work: self._resource(request, work, resource)
+        if not names:
+            return lambda request, work: self._list(request, work, f"{parts[5]}/{types[0]}", resource)
+        return lambda request, work: self._below(request, work, resource, (types[-1],))
+
+    # -- what belongs to no resource
+
+    def _tenants(self, _request: ArmRequest, _work: UnitOfWork) -> ArmResponse:
+        tenant = {"id": f"/tenants/{self._tenant}", "tenantId": self._tenant, "displayName": "Skerry"}
+        return ArmResponse.of({"value": [tenant]})
+
+    def _subscription_view(self) -> dict[str, Any]:
+        identifier = self._service.subscription
+        return {
+            "id": f"/subscriptions/{identifier}",
+            "subscriptionId": identifier,
+            "tenantId": self._tenant,
+            "displayName": "Skerry",
+            "state": "Enabled",
+            "subscriptionPolicies": {"spendingLimit": "Off"},
+            "authorizationSource": "RoleBased",
+        }
+
+    def _subscriptions(self, _request: ArmRequest, _work: UnitOfWork) -> ArmResponse:
+        return ArmResponse.of({"value": [self._subscription_view()]})
+
+    def _subscription(self, request: ArmRequest, _work: UnitOfWork) -> ArmResponse:
+        self._service.check_subscription(request.segments[1])
+        return ArmResponse.of(self._subscription_view())
+
+    def _locations(self, _request: ArmRequest, _work: UnitOfWork) -> ArmResponse:
+        return ArmResponse.of({"value": locations_view(self._service.subscription)})
+
+    def _providers(self, namespace: str | None) -> ArmResponse:
+        registry, subscription = self._service.registry, self._service.subscription
+        if namespace is not None:
+            return ArmResponse.of(registry.provider_view(namespace, subscription))
+        names = registry.namespaces
+        return ArmResponse.of({"value": [registry.provider_view(name, subscription) for name in names]})
+
+    def _view(self, request: ArmRequest, work: UnitOfWork, path: tuple[str, ...]) -> ArmResponse:
+        found = self._service.registry.view(path)
+        if found is None:
+            self._service.registry.get("/".join(path[:2]))
+            raise _no_route(request)
+        _only(request, "GET")
+        view, named = found
+        context = ViewContext(work, self._service, self._service.subscription, named, request.query, request.base_url)
+        return ArmResponse.of(view.run(context))
+
+    def _operation(self, request: ArmRequest, work: UnitOfWork, which: str, identifier: str) -> ArmResponse:
+        _only(request, "GET")
+        if which == "operations":
+            return poll_status(request, work, identifier)
+        return poll_result(request, work, self._service, identifier)
+
+    # -- lists
+
+    def _list(self, request: ArmRequest, work: UnitOfWork, type_name: str, scope: ResourceId | None) -> ArmResponse:
+        kind = self._service.registry.types.get(type_name.lower())
+        found = self._service.registry.view(type_name.split("/")) if kind is None and scope is None else None
+        if found is not None:
+            return self._view(request, work, tuple(type_name.split("/")))
+        kind = kind or self._service.registry.get(type_name)
+        _only(request, "GET")
+        if scope is not None:
+            self._service.check_group(work, scope)
+        group = scope.group_id.key if scope else None
+        assert isinstance(kind, ResourceType)
+        terms = parse_filter(request.query.get("$filter")) if kind.name == GROUP_TYPE else {}
+        return page(
+            request,
+            lambda after, limit: [
+                row
+                for row in work.resources.list(type=kind.name.lower(), group=group, after=after, limit=limit)
+                if matches(row, terms)
+            ],
+            lambda row: self._service.view(work, kind, row),
+        )
+
+    def _resources(self, request: ArmRequest, work: UnitOfWork, group: ResourceId | None) -> ArmResponse:
+        """`az resource list`: every tracked resource, envelope only."""
+        _only(request, "GET")
+        if group is not None:
+            self._service.check_group(work, group)
+        terms = parse_filter(request.query.get("$filter"))
+        shown = {kind.name.lower() for kind in self._service.registry.top_level()}
+
+        def fetch(after: str, limit: int) -> list[ResourceRow]:
+            rows = work.resources.list(group=group.key if group else None, after=after)
+            return [row for row in rows if row.type in shown and matches(row, terms)][:limit]
+
+        return page(request, fetch, self._envelope)
+
+    def _envelope(self, row: ResourceRow) -> bytes:
+        body = body_of(row)
+        kept = ("id", "name", "type", "location", "tags", "sku", "zones", "kind", "managedBy")
+        return encode({name: body[name] for name in kept if name in body})
+
+    # -- one resource
+
+    def _resource(self, request: ArmRequest, work: UnitOfWork, resource: ResourceId) -> ArmResponse:
+        method = request.method
+        if method == "GET":
+            return ArmResponse(200, self._service.get(work, resource, request.query), {})
+        if method == "HEAD":
+            return self._head(work, resource)
+        conditions = Conditions(request.headers.get("if-match"), request.headers.get("if-none-match"))
+        if method == "DELETE":
+            forced = request.query.get("forcedeletion", "").lower() == "true"
+            result = self._service.delete(work, resource, forced=forced, conditions=conditions)
+            return self._accepted(request, result)
+        kind = self._service.registry.get(resource.type)
+        parse = (kind.parse if isinstance(kind, ResourceType) else None) or parse_json
+        if method == "PUT":
+            return self._stored(request, self._service.put(work, resource, parse(request.body), conditions))
+        if method == "PATCH":
+            return self._stored(request, self._service.patch(work, resource, parse(request.body), conditions))
+        raise _bad_method(request)
+
+    def _head(self, work: UnitOfWork, resource: ResourceId) -> ArmResponse:
+        try:
+            self._service.get(work, resource)
+        except NotFound:
+            return ArmResponse(404)
+        return ArmResponse(204)
+
+    def _stored(self, request: ArmRequest, result: PutResult) -> ArmResponse:
+        kind = result.kind
+        status = 201 if result.created else 200
+        if isinstance(kind, ResourceType):
+            status = kind.created if result.created else kind.updated
+            if result.operation is not None and kind.accepted is not None:
+                status = kind.accepted
+        response = ArmResponse(status, result.body)
+        if result.operation is not None:
+            response.headers.update(operation_headers(request, self._service, result.operation))
+        return response
+
+    def _accepted(self, request: ArmRequest, result: Result) -> ArmResponse:
+        if result.operation is not None:
+            return ArmResponse(202, headers=operation_headers(request, self._service, result.operation))
+        return ArmResponse.of(result.body, result.status) if result.body is not None else ArmResponse(result.status)
+
+    def _below(self, request: ArmRequest, work: UnitOfWork, resource: ResourceId, path: tuple[str, ...]) -> ArmResponse:
+        """A child collection, a view (GET) or an action (POST) below a resource."""
+        name = "/".join(path)
+        child = self._service.registry.types.get(f"{resource.type}/{name}".lower())
+        if request.method == "GET" and isinstance(child, EmbeddedType):
+            return raw_list(list(self._service.list_embedded(work, child, resource)))
+        kind = self._service.registry.get(resource.type)
+        body = self._action_body(request, kind, name) if request.method == "POST" else None
+        context = ActionContext(work, self._service, resource, None, body, request.query, request.base_url)
+        if request.method == "POST":
+            return self._accepted(request, self._service.act(context, name))
+        _only(request, "GET")
+        view = kind.views.get(name.lower()) if isinstance(kind, ResourceType) else None
+        if view is None:
+            raise unknown_action(kind, name)
+        context.row = self._service.require(work, resource)
+        return ArmResponse.of(view(context))
+
+    def _action_body(self, request: ArmRequest, kind: object, name: str) -> Any:
+        if not request.body.strip():
+            return {}
+        action = kind.actions.get(name.lower()) if isinstance(kind, ResourceType) else None
+        return (action.parse if action and action.parse else parse_json)(request.body) or {}
+
+
+def _only(request: ArmRequest, method: str) -> None:
+    if request.method != method:
+        raise _bad_method(request)
+
+
+def _bad_method(request: ArmRequest) -> BadRequest:
+    return BadRequest(
+        "HttpMethodNotSupported",
+        f"The HTTP method '{request.method}' is not supported at '/{'/'.join(request.segments)}'.",
+        status=405,
+    )
+
+
+def _no_route(request: ArmRequest) -> NotFound:
+    return NotFound("InvalidRequestUri", f"No resource or list has the path '/{'/'.join(request.segments)}'.")

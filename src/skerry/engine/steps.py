@@ -1,0 +1,81 @@
+"""What an operation is made of.
+
+    InProgress ──Hop──▶ next step ──…──Done──▶ Succeeded
+        │  ▲ Nap                 OperationFailed, deadline ──▶ Failed
+        └──┘                     the resource has a newer owner ──▶ Canceled
+
+A step runs in one transaction, looks before it acts and is safe to run twice. It ends in exactly one of Hop, Nap
+and Done, or raises OperationFailed.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from skerry.arm.errors import ArmError, ErrorDetail
+from skerry.store import OperationRow, ResourceRow, UnitOfWork
+
+if TYPE_CHECKING:
+    from skerry.arm.service import ResourceService
+
+
+@dataclass(frozen=True)
+class Hop:
+    """Go on with another step at once."""
+
+    step: str
+
+
+@dataclass(frozen=True)
+class Nap:
+    """Run the same step again after `seconds`; with `on_report` already when a host reports something new."""
+
+    seconds: float
+    on_report: bool = True
+
+
+@dataclass(frozen=True)
+class Done:
+    """The operation succeeded; `result` is the JSON that `Location` answers instead of the resource."""
+
+    result: bytes | None = None
+
+
+Outcome = Hop | Nap | Done
+
+
+class OperationFailed(ArmError):
+    """The operation can't succeed any more; its error says why and what the user can do."""
+
+
+@dataclass
+class StepContext:
+    """What a step may use: its transaction, its operation, the target's row, and the service for other resources."""
+
+    work: UnitOfWork
+    operation: OperationRow
+    row: ResourceRow
+    service: "ResourceService"
+    now: float
+
+
+Step = Callable[[StepContext], Outcome]
+
+
+def _keep(_context: StepContext, _error: ErrorDetail) -> None:
+    """Nothing to undo."""
+
+
+@dataclass(frozen=True)
+class OperationKind:
+    """A named sequence of steps; the first is `start`.
+
+    `on_failure` runs in the failing transaction: the place to undo. `timed_out` makes the error of a deadline.
+    `fails_resource`: a failure shows in the resource's provisioningState.
+    """
+
+    name: str
+    steps: Mapping[str, Step]
+    on_failure: Callable[[StepContext, ErrorDetail], None] = _keep
+    timed_out: Callable[[StepContext], ErrorDetail] | None = None
+    fails_resource: bool = True

@@ -1,0 +1,110 @@
+"""Reading and writing operations, inside one transaction."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import orjson
+from sqlalchemy import Connection, Row, delete, insert, select, update
+
+from skerry.store.tables import operations
+
+Status = Literal["InProgress", "Succeeded", "Failed", "Canceled"]
+KEPT_SECONDS = 24 * 3600  # how long the result of an ended operation can be asked for
+
+
+@dataclass
+class OperationRow:
+    """A durable operation: its next step, and what the steps hand on to each other in `state`."""
+
+    id: str
+    kind: str
+    target: str
+    target_id: str
+    step: str
+    deadline: float
+    state: dict[str, Any] = field(default_factory=dict)
+    status: Status = "InProgress"
+    error: bytes | None = None
+    result: bytes | None = None
+    resume_at: float = 0.0
+    on_report: bool = False
+    started: float = 0.0
+    ended: float | None = None
+
+
+class Operations:
+    """The operations that one transaction sees. `changed` tells after it whether any is newly due."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self.changed = False
+
+    def get(self, identifier: str) -> OperationRow | None:
+        """The operation with this id."""
+        row = self._connection.execute(select(operations).where(operations.c.id == identifier)).one_or_none()
+        return _row(row) if row else None
+
+    def add(self, row: OperationRow) -> None:
+        """Store a new operation."""
+        self.changed = True
+        row.started = row.started or time.time()
+        self._connection.execute(insert(operations).values(_values(row)))
+
+    def save(self, row: OperationRow) -> None:
+        """Store what a step changed."""
+        self._connection.execute(update(operations).where(operations.c.id == row.id).values(_values(row)))
+
+    def due(self, now: float, limit: int) -> Sequence[str]:
+        """The ids of operations whose next step may run, those that waited longest first."""
+        query = (
+            select(operations.c.id)
+            .where(operations.c.status == "InProgress", operations.c.resume_at <= now)
+            .order_by(operations.c.resume_at)
+            .limit(limit)
+        )
+        return [row.id for row in self._connection.execute(query)]
+
+    def next_resume(self) -> float | None:
+        """When the next operation becomes due; None when none is in progress."""
+        query = (
+            select(operations.c.resume_at)
+            .where(operations.c.status == "InProgress")
+            .order_by(operations.c.resume_at)
+            .limit(1)
+        )
+        return self._connection.execute(query).scalar_one_or_none()
+
+    def wake(self, *, on_report: bool = False, identifier: str | None = None) -> int:
+        """Make waiting operations due now: those that wait for a host's report, or one by id. Returns how many."""
+        query = update(operations).where(operations.c.status == "InProgress", operations.c.resume_at > 0)
+        query = query.where(operations.c.on_report if on_report else operations.c.id == identifier)
+        woken = self._connection.execute(query.values(resume_at=0.0)).rowcount
+        self.changed = self.changed or bool(woken)
+        return woken
+
+    def running(self, target: str) -> Sequence[OperationRow]:
+        """Operations in progress on a resource."""
+        query = select(operations).where(operations.c.target == target, operations.c.status == "InProgress")
+        return [_row(row) for row in self._connection.execute(query)]
+
+    def recent(self, limit: int) -> Sequence[OperationRow]:
+        """The newest operations, running ones included."""
+        query = select(operations).order_by(operations.c.started.desc()).limit(limit)
+        return [_row(row) for row in self._connection.execute(query)]
+
+    def forget_old(self, now: float) -> None:
+        """Remove operations that ended more than a day ago."""
+        old = operations.c.ended < now - KEPT_SECONDS
+        self._connection.execute(delete(operations).where(operations.c.status != "InProgress", old))
+
+
+def _values(row: OperationRow) -> dict[str, Any]:
+    return {**row.__dict__, "state": orjson.dumps(row.state)}
+
+
+def _row(row: Row[Any]) -> OperationRow:
+    values = dict(row._mapping)
+    values["state"] = orjson.loads(values["state"])
+    return OperationRow(**values)
