@@ -1,0 +1,145 @@
+"""`skerry up`: serve in the foreground, or start oneself again in the background and wait until that serves."""
+
+import os
+import select
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import click
+
+from skerry.cli import logfile
+from skerry.cli.errors import CliError, reported
+from skerry.cli.health import healthy
+from skerry.cli.options import with_state
+from skerry.cli.progress import Progress
+from skerry.cli.state import PID_FILE, needed, running, write_running
+
+START_SECONDS = 300
+LOG = Path("logs") / "skerry.log"
+_READY = b"ready"
+
+
+@click.command()
+@with_state
+@click.option("--port", type=click.IntRange(1, 65535), default=8443, show_default=True)
+@click.option(
+    "--accel",
+    type=click.Choice(["auto", "kvm", "tcg"]),
+    default="auto",
+    show_default=True,
+    help="How guests' CPUs run. auto: KVM if it really works here.",
+)
+@click.option("--detach", is_flag=True, help="Go on in the background; return once it serves.")
+@click.option(
+    "--simulate", type=click.IntRange(0), default=0, metavar="N", help="N fake hosts instead of this machine."
+)
+@click.option("--report-to", type=int, hidden=True, help="Descriptor that hears how the start went.")
+def up(*, state: Path, port: int, accel: str, detach: bool, simulate: int, report_to: int | None) -> None:
+    """Start Skerry on this machine."""
+    if found := running(state):
+        click.echo(f"Skerry runs already: {found.base_url}, pid {found.pid}, state in {state}.")
+    elif detach:
+        _detach(state, port, accel, simulate)
+    else:
+        _serve(state, port, accel, simulate, report_to)
+
+
+def _serve(state: Path, port: int, accel: str, simulate: int, report_to: int | None) -> None:
+    if report_to is not None:
+        logfile.take_output(state / LOG)
+        os.chdir("/")
+
+    def ready() -> None:
+        write_running(state, port, _base_url(port))
+        click.echo(f"Skerry serves {_base_url(port)}. State is in {state}.")
+        _report(report_to, _READY)
+
+    try:
+        with reported(*_start_errors()):
+            from skerry.server import serve
+
+            serve(state, port, accel, simulate, ready)
+    except CliError as error:
+        _report(report_to, str(error).encode())
+        raise
+    finally:
+        _forget(state)
+
+
+def _start_errors() -> tuple[type[Exception], ...]:
+    from skerry.host.errors import HostError
+    from skerry.identity.errors import IdentityError
+    from skerry.server import StartError
+
+    return StartError, HostError, IdentityError
+
+
+def _forget(state: Path) -> None:
+    """Remove the pid file if it is ours: another Skerry may hold the folder and have refused us."""
+    found = running(state)
+    if found is not None and found.pid == os.getpid():
+        (state / PID_FILE).unlink(missing_ok=True)
+
+
+def _report(descriptor: int | None, message: bytes) -> None:
+    if descriptor is not None:
+        os.write(descriptor, message)
+        os.close(descriptor)
+
+
+def _detach(state: Path, port: int, accel: str, simulate: int) -> None:
+    from skerry.host.run import start
+
+    reader, writer = os.pipe()
+    argv = [sys.executable, "-m", "skerry", "up", "--state", str(state), "--port", str(port), "--accel", accel]
+    argv += ["--simulate", str(simulate), "--report-to", str(writer)]
+    child = start(argv, pass_fds=[writer], environment=os.environ)
+    os.close(writer)
+    with Progress("Starting Skerry") as progress:
+        _await_ready(reader, child, state, progress)
+        progress.phase("waiting for its first answer")
+        _await_health(state, progress)
+    found = needed(state)
+    click.echo(f"Skerry serves {found.base_url} (pid {found.pid}). State is in {state}, the log in {state / LOG}.")
+
+
+def _await_ready(reader: int, child: subprocess.Popen[bytes], state: Path, progress: Progress) -> None:
+    progress.phase("waiting until it is ready")
+    message = b""
+    with os.fdopen(reader, "rb", buffering=0) as pipe:
+        while progress.seconds < START_SECONDS:
+            if select.select([pipe], [], [], 0.2)[0]:
+                part = pipe.read(65536)
+                if not part:
+                    break
+                message += part
+            progress.tick()
+        else:
+            child.terminate()
+            raise CliError(f"Skerry wasn't ready after {START_SECONDS} s and was stopped.{_log_end(state)}")
+    if message == _READY:
+        return
+    child.wait()
+    if message:
+        raise CliError(message.decode(errors="replace"))
+    raise CliError(f"Skerry ended while it started (status {child.returncode}).{_log_end(state)}")
+
+
+def _await_health(state: Path, progress: Progress) -> None:
+    while not healthy(needed(state).base_url, state):
+        if progress.seconds > START_SECONDS:
+            raise CliError(f"Skerry runs but doesn't answer.{_log_end(state)}")
+        time.sleep(0.2)
+        progress.tick()
+
+
+def _log_end(state: Path) -> str:
+    path = state / LOG
+    end = logfile.tail(path)
+    return f" The end of {path}:\n{end}" if end else f" {path} is empty."
+
+
+def _base_url(port: int) -> str:
+    return f"https://localhost:{port}"
