@@ -1,0 +1,217 @@
+"""Public addresses on one machine: loopback addresses that this process listens on, one listener per open TCP port.
+
+A connection is taken outside and dialled again from inside the VNet's namespace, so no route, address or rule of the
+host changes and nothing in a namespace is reachable but what is forwarded. The rules are asked when a listener is made
+and again for each connection; changing them adds and removes listeners and leaves connections alone. UDP is not
+forwarded.
+"""
+
+import asyncio
+import contextlib
+import errno
+import fcntl
+import ipaddress
+import socket
+import struct
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from skerry.host.network import exposure, netns
+from skerry.host.network.exposure import Public
+from skerry.host.network.loop import LoopThread
+from skerry.host.network.rules import FORWARDER_MARK
+
+log = structlog.get_logger()
+
+DIAL_SECONDS = 8
+CHUNK = 256 * 1024
+MAX_CONNECTIONS = 4096
+"""At a time, over all addresses: what comes above is closed at once."""
+SIOCGIFFLAGS = 0x8913
+IFF_RUNNING = 0x40
+SO_MARK = 36
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where a public address leads."""
+
+    public: Public
+    namespace: Path
+    tap: str
+
+
+Key = tuple[str, int]
+"""A public address and TCP port."""
+
+
+class Forwarder:
+    """All public addresses of this host, in the network of `outside`."""
+
+    def __init__(self, loop: LoopThread, outside: Path) -> None:
+        self._loop, self._outside = loop, outside
+        self._targets: dict[str, Target] = {}
+        self._servers: dict[Key, asyncio.Server] = {}
+        self._dialers = ThreadPoolExecutor(8, thread_name_prefix="dial")
+        self._connections = 0
+        self._left_out: dict[str, int] = {}
+
+    def apply(self, targets: Sequence[Target]) -> list[tuple[str, str]]:
+        """Make `targets` what is forwarded. Returns problems as (public address, message); the rest works."""
+        by_address = {target.public.public: target for target in targets}
+        wanted = {(address, port) for address, target in by_address.items() for port in self._ports(target.public)}
+        present = self._servers.keys()
+        sockets, problems = netns.inside(self._outside, lambda: _listen_all(sorted(wanted - present)))
+        self._loop.call(self._switch(by_address, present - wanted, sockets))
+        return problems
+
+    def close(self) -> None:
+        self.apply([])
+        self._dialers.shutdown()
+
+    def _ports(self, public: Public) -> list[int]:
+        chosen, left_out = exposure.listeners(exposure.open_ports(public))
+        if left_out and self._left_out.get(public.public) != left_out:
+            log.warning("not every open port is forwarded", address=public.public, ports_left_out=left_out)
+        self._left_out[public.public] = left_out
+        return chosen
+
+    async def _switch(self, targets: dict[str, Target], closing: set[Key], sockets: dict[Key, socket.socket]) -> None:
+        self._targets = targets
+        for key in closing:
+            self._servers.pop(key).close()
+        for key, sock in sockets.items():
+            self._servers[key] = await self._serve(key, sock)
+
+    async def _serve(self, key: Key, sock: socket.socket) -> asyncio.Server:
+        async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await self._forward(key, reader, writer)
+
+        return await asyncio.start_server(connected, sock=sock, limit=CHUNK)
+
+    async def _forward(self, key: Key, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._connections += 1
+        try:
+            guest = await self._dial(key, writer)
+            if guest is None:
+                writer.transport.abort()
+                return
+            _keep_alive(writer.get_extra_info("socket"))
+            await _exchange((reader, writer), guest)
+        finally:
+            self._connections -= 1
+
+    async def _dial(
+        self, key: Key, client: asyncio.StreamWriter
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
+        """A connection to the guest, or None: not allowed (any more), no such guest, or nobody answers."""
+        target = self._targets.get(key[0])
+        address, port = client.get_extra_info("peername")[:2]
+        if target is None or self._connections > MAX_CONNECTIONS or not target.public.admits(address, port, key[1]):
+            return None
+        loop = asyncio.get_running_loop()
+        sock: socket.socket | None = None
+        try:
+            sock = await loop.run_in_executor(self._dialers, _socket_towards, target)
+            async with asyncio.timeout(DIAL_SECONDS):
+                await loop.sock_connect(sock, (target.public.private, key[1]))
+            return await asyncio.open_connection(sock=sock, limit=CHUNK)
+        except (OSError, TimeoutError) as error:
+            log.info("guest can't be reached", address=key[0], port=key[1], reason=str(error) or "no answer")
+            if sock is not None:
+                sock.close()
+            return None
+
+
+def _listen_all(keys: Sequence[Key]) -> tuple[dict[Key, socket.socket], list[tuple[str, str]]]:
+    """Listening sockets, and what couldn't be listened on. Runs in the outside network."""
+    sockets: dict[Key, socket.socket] = {}
+    problems: list[tuple[str, str]] = []
+    for key in keys:
+        try:
+            sockets[key] = _listen(key)
+        except (OSError, ValueError) as error:
+            problems.append((key[0], _problem(key, error)))
+    return sockets, problems
+
+
+def _listen(key: Key) -> socket.socket:
+    if not ipaddress.IPv4Address(key[0]).is_loopback:
+        raise ValueError("a public address must be in 127.0.0.0/8")
+    sock = socket.socket()
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(key)
+        sock.listen(128)
+        sock.setblocking(False)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _problem(key: Key, error: Exception) -> str:
+    where = f"public address {key[0]}, TCP port {key[1]}"
+    if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+        return (
+            f"{where} is not forwarded: a program on this host listens on that port of this or of every address "
+            f"(`ss -ltnp 'sport = {key[1]}'` shows it); let it listen on its own addresses only. It is tried again"
+        )
+    return f"{where} is not forwarded: {error}"
+
+
+def _socket_towards(target: Target) -> socket.socket:
+    """A socket inside the guest's VNet. Raises OSError at once when no QEMU holds the guest's TAP."""
+    sock = netns.inside(target.namespace, socket.socket)
+    try:
+        request = struct.pack("16sH14x", target.tap.encode(), 0)
+        flags = struct.unpack_from("H", fcntl.ioctl(sock, SIOCGIFFLAGS, request), 16)[0]
+        if not flags & IFF_RUNNING:
+            raise OSError(errno.EHOSTDOWN, "the VM doesn't run")
+        sock.setsockopt(socket.SOL_SOCKET, SO_MARK, FORWARDER_MARK)
+        sock.setblocking(False)
+        _keep_alive(sock)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _keep_alive(sock: socket.socket) -> None:
+    """A silent connection stays as long as both ends live; a dead end is noticed after some minutes."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 300)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 30)
+
+
+Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+async def _exchange(client: Stream, guest: Stream) -> None:
+    """Copy both ways until both have ended; an error of one way ends both."""
+    writers = (client[1], guest[1])
+    try:
+        async with asyncio.TaskGroup() as copies:
+            copies.create_task(_copy(client[0], guest[1]))
+            copies.create_task(_copy(guest[0], client[1]))
+    except* OSError:
+        for writer in writers:
+            writer.transport.abort()
+    finally:
+        for writer in writers:
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+
+
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Copy until the end, then hand the half-close on."""
+    while data := await reader.read(CHUNK):
+        writer.write(data)
+        await writer.drain()
+    if writer.can_write_eof():
+        writer.write_eof()

@@ -1,0 +1,173 @@
+"""Devices, addresses, routes and neighbours inside a VNet's namespace, compared and mended by netlink.
+
+Azure's virtual networks are routed: no broadcast reaches another guest, ARP is answered by the platform for everybody
+with one fixed MAC, and each guest hangs on a port of its own. So every TAP is a point-to-point link: proxy ARP on it, a
+/32 route and a permanent neighbour behind it.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pyroute2 import IPRoute
+
+from skerry.host.network import tap
+from skerry.host.network.names import TAP_PREFIX, UPLINK
+from skerry.host.network.netns import sysctl
+
+GATEWAY_MAC = "12:34:56:78:9a:bc"
+"""The MAC of every Azure gateway as a guest sees it."""
+PLATFORM_ADDRESSES = ("168.63.129.16", "169.254.169.254")
+_PERMANENT = 0x80
+_MAIN_TABLE = 254
+_UNICAST, _UNREACHABLE = 1, 7
+
+
+@dataclass(frozen=True)
+class Guest:
+    """What is behind a TAP."""
+
+    mac: str
+    address: str
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A VNet's devices as they should be: addresses on lo (/32), CIDRs that end here unless a guest has them, TAPs."""
+
+    addresses: frozenset[str]
+    unreachable: frozenset[str]
+    guests: Mapping[str, Guest]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Interface indexes by TAP, and the addresses whose guest went away or changed."""
+
+    indexes: Mapping[str, int]
+    vacated: frozenset[str]
+
+
+def prepare() -> None:
+    """Settings of a fresh namespace. Runs inside it."""
+    # Forwarding first: the kernel resets the others when it is switched on.
+    sysctl("ipv4/ip_forward", "1")
+    for scope in ("all", "default"):
+        sysctl(f"ipv6/conf/{scope}/disable_ipv6", "1")
+        sysctl(f"ipv4/conf/{scope}/rp_filter", "0")
+        sysctl(f"ipv4/conf/{scope}/accept_redirects", "0")
+        sysctl(f"ipv4/conf/{scope}/send_redirects", "0")
+    with IPRoute() as netlink:
+        netlink.link("set", index=1, state="up")
+
+
+def reconcile(layout: Layout) -> Outcome:
+    """Make the namespace of the calling thread as `layout` says, touching only what differs."""
+    with IPRoute() as netlink:
+        _addresses(netlink, layout.addresses)
+        _unreachable(netlink, layout.unreachable)
+        present = _taps(netlink)
+        vacated = _vacated(netlink, layout, present)
+        for name in present.keys() - layout.guests.keys():
+            netlink.link("del", index=present[name])
+        missing = layout.guests.keys() - present.keys()
+        for name in missing:
+            tap.create(name)
+        indexes = {name: index for name, index in _taps(netlink).items() if name in layout.guests}
+        _ports(netlink, layout.guests, indexes)
+        return Outcome(indexes, vacated)
+
+
+def remove_all() -> None:
+    """Take every TAP and the uplink away. A QEMU that still holds a TAP would keep the whole namespace alive."""
+    with IPRoute() as netlink:
+        for link in netlink.get_links():
+            if link.get("ifname", "").startswith(TAP_PREFIX) or link.get("ifname") == UPLINK:
+                netlink.link("del", index=link["index"])
+
+
+def _taps(netlink: IPRoute) -> dict[str, int]:
+    named = ((link.get("ifname", ""), link["index"]) for link in netlink.get_links())
+    return {name: index for name, index in named if name.startswith(TAP_PREFIX)}
+
+
+def _addresses(netlink: IPRoute, wanted: frozenset[str]) -> None:
+    present = {entry.get("address"): entry["prefixlen"] for entry in netlink.get_addr(family=2, index=1)}
+    ours = {address for address in present if address and not address.startswith("127.")}
+    for address in ours - wanted:
+        netlink.addr("del", index=1, address=address, prefixlen=present[address])
+    for address in wanted - ours:
+        netlink.addr("add", index=1, address=address, prefixlen=32)
+
+
+def _unreachable(netlink: IPRoute, wanted: frozenset[str]) -> None:
+    present = {_destination(route) for route in _main_routes(netlink) if route["type"] == _UNREACHABLE}
+    for prefix in wanted - present:
+        netlink.route("add", dst=prefix, type="unreachable")
+    for prefix in present - wanted:
+        netlink.route("del", dst=prefix, type="unreachable")
+
+
+def _ports(netlink: IPRoute, guests: Mapping[str, Guest], indexes: Mapping[str, int]) -> None:
+    routes = {(_destination(route), route.get("oif")) for route in _main_routes(netlink) if route["type"] == _UNICAST}
+    neighbours = {
+        (entry["ifindex"], entry.get("dst"), entry.get("lladdr"))
+        for entry in netlink.get_neighbours(family=2)
+        if entry["state"] == _PERMANENT
+    }
+    links = {link["index"]: link for link in netlink.get_links()}
+    for name, guest in guests.items():
+        index = indexes[name]
+        _link(netlink, name, links[index])
+        _route(netlink, guest, index, routes)
+        _neighbour(netlink, guest, index, neighbours)
+
+
+def _link(netlink: IPRoute, name: str, link: Any) -> None:
+    sysctl(f"ipv4/conf/{name}/proxy_arp", "1")
+    sysctl(f"ipv4/neigh/{name}/proxy_delay", "0")
+    if link.get("address") != GATEWAY_MAC:
+        netlink.link("set", index=link["index"], address=GATEWAY_MAC)
+    if not link["flags"] & 1:
+        netlink.link("set", index=link["index"], state="up")
+
+
+def _route(netlink: IPRoute, guest: Guest, index: int, present: set[tuple[str, int | None]]) -> None:
+    wanted = f"{guest.address}/32"
+    for destination, device in present:
+        if device == index and destination != wanted:
+            netlink.route("del", dst=destination, oif=index, scope="link")
+    if (wanted, index) not in present:
+        netlink.route("replace", dst=wanted, oif=index, scope="link")
+
+
+def _neighbour(netlink: IPRoute, guest: Guest, index: int, present: set[tuple[int, str, str]]) -> None:
+    for device, address, _ in present:
+        if device == index and address != guest.address:
+            netlink.neigh("del", dst=address, ifindex=index)
+    if (index, guest.address, guest.mac) not in present:
+        netlink.neigh("replace", dst=guest.address, lladdr=guest.mac, ifindex=index, state="permanent")
+
+
+def _vacated(netlink: IPRoute, layout: Layout, present: Mapping[str, int]) -> frozenset[str]:
+    """Addresses that a TAP has a route for and `layout` gives to another TAP or to none."""
+    names = {index: name for name, index in present.items()}
+    behind = {
+        (names[route.get("oif")], _destination(route).removesuffix("/32"))
+        for route in _main_routes(netlink)
+        if route.get("oif") in names
+    }
+    return frozenset(address for name, address in behind if _address_of(layout, name) != address)
+
+
+def _address_of(layout: Layout, name: str) -> str | None:
+    guest = layout.guests.get(name)
+    return guest.address if guest else None
+
+
+def _main_routes(netlink: IPRoute) -> Iterator[Any]:
+    return (route for route in netlink.get_routes(family=2) if route.get("table") == _MAIN_TABLE)
+
+
+def _destination(route: Any) -> str:
+    return f"{route.get('dst') or '0.0.0.0'}/{route['dst_len']}"

@@ -1,0 +1,36 @@
+"""Runs nft inside a namespace: whole transactions in, the names of what is there out."""
+
+from pathlib import Path
+
+import orjson
+
+from skerry.host.network.rules import TABLE
+from skerry.host.run import run
+
+
+def replace(namespace: Path, fingerprint: str, transaction: str) -> bool:
+    """Load `transaction` unless the chain `fingerprint` shows that it is in force; whether it was loaded now.
+
+    The kernel swaps all of it at one instant, and connection tracking outlives it: an established flow isn't cut.
+    """
+    if fingerprint in chains(namespace):
+        return False
+    _nft(namespace, ["-f", "-"], transaction)
+    return True
+
+
+def chains(namespace: Path) -> set[str]:
+    """Names of the chains in our tables."""
+    listing = orjson.loads(_nft(namespace, ["-j", "list", "chains"]))
+    found = (entry["chain"] for entry in listing["nftables"] if "chain" in entry)
+    return {chain["name"] for chain in found if chain["table"].startswith(TABLE)}
+
+
+def set_elements(namespace: Path, name: str, elements: list[str]) -> None:
+    """Make `elements` the only ones of the set `name`, in one transaction."""
+    added = f"add element inet {TABLE} {name} {{ {', '.join(elements)} }}\n" if elements else ""
+    _nft(namespace, ["-f", "-"], f"flush set inet {TABLE} {name}\n{added}")
+
+
+def _nft(namespace: Path, arguments: list[str], stdin: str = "") -> bytes:
+    return run(["nsenter", f"--net={namespace}", "nft", *arguments], stdin=stdin.encode())

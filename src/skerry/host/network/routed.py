@@ -1,0 +1,229 @@
+"""The network of one host: a namespace per VNet, a routed port per NIC.
+
+    apply:  guests' and router namespaces
+            ─► each VNet: rules ─► devices ─► conntrack ─► DHCP ─► platform services ─► way out
+            ─► VNets that aren't named any more are taken down ─► public addresses
+
+Rules come before devices: what isn't in them is dropped, so a new TAP is never open and a removed one is cut off at
+once. Everything is compared with what the kernel has and only differences are applied; so after a restart the same call
+adopts namespaces, TAPs with running guests, rules and daemons. One VNet that fails keeps no other from being applied.
+"""
+
+import ipaddress
+import resource
+import shutil
+import threading
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+import structlog
+
+from skerry.host.errors import HostError, Refused
+from skerry.host.network import conntrack, egress, exposure, links, netns, nftables, rules, tap
+from skerry.host.network.daemons import arguments
+from skerry.host.network.dhcp import Dhcp, gateway
+from skerry.host.network.driver import GuestPlatform
+from skerry.host.network.egress import Egress
+from skerry.host.network.forwarder import Forwarder, Target
+from skerry.host.network.links import Guest, Layout
+from skerry.host.network.loop import LoopThread
+from skerry.host.network.names import Names, tap_name
+from skerry.host.network.services import PlatformServices
+from skerry.hostspec import VnetSpec
+
+log = structlog.get_logger()
+
+WATCH_SECONDS = 5
+"""How often daemons that died are started again and the host's own addresses are looked at."""
+
+Problem = tuple[str, str, str]
+"""(kind, id, message) as in `Observed.problems`; kind is `vnet`, `publicAddress` or `network`."""
+
+
+class NetworkProblems(HostError):
+    """Some of the networks couldn't be applied; the rest is. `problems` says which."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("; ".join(f"{kind} {name}: {message}" for kind, name, message in problems))
+
+
+class RoutedNetwork:
+    """A NetworkDriver. Needs root. `guests_netns` is the path of the empty namespace that QEMU runs in.
+
+    `outside` is the network that public addresses are in and guests' traffic leaves by: this process's own.
+    """
+
+    def __init__(self, state: Path, platform: GuestPlatform, *, outside: Path = netns.OWN) -> None:
+        self._names = Names.of(state)
+        self.guests_netns = str(netns.path(self._names.guests))
+        self._lock = threading.Lock()
+        self._loop = LoopThread("network")
+        self._egress = Egress(self._names, outside)
+        self._services = PlatformServices(self._loop, platform)
+        self._forwarder = Forwarder(self._loop, outside)
+        self._vnets: dict[str, VnetSpec] = {}
+        self._closed = threading.Event()
+        self._watcher = threading.Thread(target=self._watch, name="network-watch", daemon=True)
+        self._watcher.start()
+        _raise_file_limit()
+
+    def apply(self, vnets: Sequence[VnetSpec]) -> None:
+        """See NetworkDriver. Raises NetworkProblems."""
+        with self._lock:
+            self._names.runtime.mkdir(exist_ok=True)
+            problems = _attempts([("network", "host", self._apply_host)])
+            problems += _attempts([("vnet", vnet.id, partial(self._apply_vnet, vnet, vnets)) for vnet in vnets])
+            problems += _attempts([("vnet", vnet.id, partial(self._way_out, vnet.id)) for vnet in vnets])
+            self._vnets = {vnet.id: vnet for vnet in vnets}
+            problems += self._remove_others()
+            self._services.keep({port.id for vnet in vnets for port in vnet.ports})
+            failures = self._forwarder.apply([target for vnet in vnets for target in self._targets(vnet)])
+            problems += [("publicAddress", address, message) for address, message in failures]
+        if problems:
+            raise NetworkProblems(problems)
+
+    def tap(self, port: str) -> int:
+        """See NetworkDriver."""
+        for vnet in self._vnets.values():
+            if any(port == known.id for known in vnet.ports):
+                return netns.inside(self._namespace(vnet.id), lambda: tap.open_existing(tap_name(port)))
+        raise HostError(f"port {port} is in no network of this host")
+
+    def close(self, *, keep: bool) -> None:
+        """See NetworkDriver."""
+        self._closed.set()
+        self._watcher.join()
+        with self._lock:
+            self._forwarder.close()
+            self._services.close()
+            self._loop.close()
+            if not keep:
+                remove(self._names)
+
+    def _apply_host(self) -> None:
+        netns.create(self._names.guests)
+        if egress.available():
+            self._egress.apply()
+
+    def _apply_vnet(self, vnet: VnetSpec, all_vnets: Sequence[VnetSpec]) -> None:
+        _refuse_clashes(vnet, all_vnets)
+        fingerprint, transaction = rules.render(vnet)
+        layout = _layout(vnet)
+        namespace = self._namespace(vnet.id)
+        netns.create(namespace.name)
+        netns.inside(namespace, links.prepare)
+        nftables.replace(namespace, fingerprint, transaction)
+        outcome = netns.inside(namespace, lambda: links.reconcile(layout))
+        netns.inside(namespace, lambda: conntrack.flush(outcome.vacated))
+        self._dhcp(vnet.id).apply(vnet)
+        names = {port.id: tap_name(port.id) for port in vnet.ports}
+        self._services.apply(namespace, {port: (name, outcome.indexes[name]) for port, name in names.items()})
+
+    def _way_out(self, vnet: str) -> None:
+        if egress.available():
+            self._egress.connect(vnet, self._namespace(vnet))
+
+    def _remove_others(self) -> list[Problem]:
+        keep = {self._names.vnet(vnet) for vnet in self._vnets} | {self._names.guests, self._names.router}
+        gone = [name for name in netns.names(self._names.prefix) if name not in keep]
+        return _attempts([("vnet", name, partial(_remove_vnet, self._names, name)) for name in gone])
+
+    def _targets(self, vnet: VnetSpec) -> list[Target]:
+        namespace = self._namespace(vnet.id)
+        return [Target(public, namespace, tap_name(public.port)) for public in exposure.publics(vnet)]
+
+    def _namespace(self, vnet: str) -> Path:
+        return netns.path(self._names.vnet(vnet))
+
+    def _dhcp(self, vnet: str) -> Dhcp:
+        return Dhcp(self._namespace(vnet), self._names.runtime / self._names.vnet(vnet))
+
+    def _watch(self) -> None:
+        while not self._closed.wait(WATCH_SECONDS):
+            with self._lock:
+                if self._vnets:
+                    self._revive()
+
+    def _revive(self) -> None:
+        work: list[tuple[str, str, Callable[[], None]]] = [("network", "host", self._apply_host)]
+        work += [("vnet", vnet.id, partial(self._dhcp(vnet.id).apply, vnet)) for vnet in self._vnets.values()]
+        for _, name, message in _attempts(work):
+            log.warning("network can't be mended; trying again", id=name, reason=message)
+
+
+def leftovers(state: Path) -> list[str]:
+    """Everything on this host that carries the tag of the Skerry at `state`: namespaces, folders, processes."""
+    names = Names.of(state)
+    spaces = [f"namespace {name}" for name in netns.names(names.prefix)]
+    folders = [f"folder {names.runtime}"] if names.runtime.exists() else []
+    lines = {int(entry.name): arguments(int(entry.name)) for entry in Path("/proc").iterdir() if entry.name.isdigit()}
+    ours = (str(names.runtime) + "/", str(netns.DIRECTORY / names.prefix))
+    processes = [
+        f"process {pid} {argv[0]}" for pid, argv in lines.items() if any(mark in part for part in argv for mark in ours)
+    ]
+    return [*spaces, *folders, *processes]
+
+
+def remove(names: Names) -> None:
+    """Take down everything that carries our tag, whoever made it. Raises NetworkProblems for what stays."""
+    spaces = [name for name in netns.names(names.prefix) if name not in (names.guests, names.router)]
+    problems = _attempts([("vnet", name, partial(_remove_vnet, names, name)) for name in spaces])
+    problems += _attempts(
+        [
+            ("network", names.router, Egress(names, netns.OWN).close),
+            ("network", names.guests, partial(netns.remove, names.guests)),
+        ]
+    )
+    shutil.rmtree(names.runtime, ignore_errors=True)
+    if problems:
+        raise NetworkProblems(problems)
+
+
+def _remove_vnet(names: Names, name: str) -> None:
+    folder = names.runtime / name
+    Dhcp(netns.path(name), folder).stop()
+    if netns.exists(name):
+        netns.inside(netns.path(name), links.remove_all)
+    netns.remove(name)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _attempts(work: Sequence[tuple[str, str, Callable[[], None]]]) -> list[Problem]:
+    """Do each part; what fails becomes a problem and doesn't stop the others."""
+    problems: list[Problem] = []
+    for kind, name, part in work:
+        try:
+            part()
+        except Exception as error:
+            if not isinstance(error, HostError):
+                log.exception("network failed", kind=kind, id=name)
+            problems.append((kind, name, str(error)))
+    return problems
+
+
+def _layout(vnet: VnetSpec) -> Layout:
+    gateways = {gateway(subnet.prefix) for subnet in vnet.subnets}
+    guests = {
+        tap_name(port.id): Guest(port.mac.replace("-", ":").lower(), str(ipaddress.IPv4Address(port.address)))
+        for port in vnet.ports
+    }
+    unreachable = {str(ipaddress.IPv4Network(prefix, strict=False)) for prefix in (*vnet.prefixes, "169.254.0.0/16")}
+    return Layout(frozenset(gateways | set(links.PLATFORM_ADDRESSES)), frozenset(unreachable), guests)
+
+
+def _refuse_clashes(vnet: VnetSpec, all_vnets: Sequence[VnetSpec]) -> None:
+    """Devices and namespaces carry the first eight digits of an id: two alike would become one."""
+    if sum(other.id[:8] == vnet.id[:8] for other in all_vnets) > 1:
+        raise Refused(f"another VNet's id begins with {vnet.id[:8]} too; recreate one of them")
+    taps = [tap_name(port.id) for port in vnet.ports]
+    if len(set(taps)) < len(taps):
+        raise Refused("two ports' ids begin with the same eight digits; recreate one of them")
+
+
+def _raise_file_limit() -> None:
+    """Each guest costs three listening sockets, each open public port one: the usual soft limit of 1,024 is too low."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
