@@ -23,8 +23,8 @@ Handler = Callable[[ArmRequest, UnitOfWork], ArmResponse]
 class Routes:
     """Answers ARM requests on one store and service."""
 
-    def __init__(self, store: Store, service: ResourceService, tenant: str) -> None:
-        self._store, self._service, self._tenant = store, service, tenant
+    def __init__(self, store: Store, service: ResourceService) -> None:
+        self._store, self._service, self._tenant = store, service, service.installation.tenant
 
     def handle(self, request: ArmRequest) -> ArmResponse:
         """Answer a request in one transaction. Every refusal is an answer; nothing it wrote stays then."""

@@ -27,6 +27,8 @@ from skerry.arm.ids import ResourceId
 from skerry.arm.locations import check_location, normalise
 from skerry.arm.registry import GROUP_TYPE, Registry
 from skerry.arm.rows import body_of, model_of, set_body
+from skerry.arm.secrets import Secrets
+from skerry.hostspec.client import HostGateway
 from skerry.store import OperationRow, ResourceRow, UnitOfWork
 
 
@@ -49,12 +51,27 @@ class Conditions:
     if_none_match: str | None = None
 
 
+@dataclass(frozen=True)
+class Installation:
+    """What is particular to this installation. `base_url` has no end slash."""
+
+    subscription: str
+    tenant: str
+    base_url: str
+    secrets: Secrets
+
+
 class ResourceService:
     """What the types of one registry can do. Stateless."""
 
-    def __init__(self, registry: Registry, subscription: str) -> None:
-        self.registry, self.subscription = registry, subscription
+    def __init__(self, registry: Registry, installation: Installation, gateway: HostGateway) -> None:
+        self.registry, self.installation, self._gateway = registry, installation, gateway
+        self.subscription = installation.subscription
         self._embedded = Embedded(self)
+
+    def serial_log(self, vm: str) -> bytes | None:
+        """The end of a VM's serial log, from its host."""
+        return self._gateway.serial_log(vm)
 
     def find(self, work: UnitOfWork, resource: ResourceId) -> ResourceRow | None:
         """The row of a resource, or of the parent that holds it; None if it isn't there."""

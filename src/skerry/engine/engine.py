@@ -128,6 +128,9 @@ class Engine:
                 return False
             goes_on = self._step(work, operation)
             work.operations.save(operation)
+            waiter = operation.state.get("waiter")
+            if waiter and operation.status != "InProgress":
+                work.operations.wake(identifier=waiter)
         return goes_on
 
     def _step(self, work: UnitOfWork, operation: OperationRow) -> bool:
@@ -170,16 +173,18 @@ class Engine:
             context.row = fresh
         kind.on_failure(context, detail)
         _end(context.operation, "Failed", detail)
-        self._release(context, failed=kind.fails_resource)
+        self._release(context, detail if kind.fails_resource else None)
 
-    def _release(self, context: StepContext, *, failed: bool = False) -> None:
+    def _release(self, context: StepContext, failure: ErrorDetail | None = None) -> None:
         """The operation owns its resource no longer."""
         row = context.work.resources.get(context.operation.target)
         if row is None or row.operation != context.operation.id:
             return
         row.operation = ""
-        if failed:
+        row.private.pop("failure", None)
+        if failure is not None:
             set_state(row, "Failed")
+            row.private["failure"] = {"code": failure.code, "message": failure.message}
         context.work.resources.save(row)
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Hop:
-    """Go on with another step at once."""
+    """Go on with another step at once. An operation may name another in `state["waiter"]`, to be woken at its end."""
 
     step: str
 

@@ -1,0 +1,96 @@
+"""Microsoft.Compute/disks: OS disks made by VMs, and empty ones made by themselves."""
+
+import uuid
+
+from msgspec import structs
+
+from skerry.arm.descriptor import AnyType, DeleteContext, PutContext, ResourceType, Sku
+from skerry.arm.errors import BadRequest, Conflict
+from skerry.arm.rows import new_operation
+from skerry.resources.compute.disk import steps
+from skerry.resources.compute.disk.model import GIB, TYPE, attached_to, default_properties, expand, in_use
+from skerry.resources.compute.disk.wire import Disk, check_size
+from skerry.store import OperationRow
+
+
+def _put(context: PutContext[Disk]) -> None:
+    check_size(context.new.properties.disk_size_gb)
+    if context.old is None:
+        _create(context)
+    else:
+        _update(context, context.old)
+
+
+def _create(context: PutContext[Disk]) -> None:
+    new = context.new
+    asked = new.properties
+    if asked.creation_data is None or asked.creation_data.create_option != "Empty":
+        raise BadRequest(
+            "InvalidParameter",
+            "Skerry makes disks of createOption 'Empty' by themselves, and OS disks with their VM; copies, uploads "
+            "and imports are not supported.",
+            target="creationData.createOption",
+        )
+    if asked.disk_size_gb is None:
+        raise BadRequest(
+            "InvalidParameter", "Required parameter 'diskSizeGB' is missing (null).", target="disk.diskSizeGB"
+        )
+    new.sku = new.sku or Sku(name="Premium_LRS", tier="Premium")
+    new.properties = structs.replace(
+        default_properties(asked.disk_size_gb),
+        creation_data=asked.creation_data,
+        os_type=asked.os_type,
+        hyper_v_generation=asked.hyper_v_generation,
+        provisioning_state="Updating",
+    )
+    context.row.private["disk"] = uuid.uuid4().hex
+    context.operation = new_operation(context.row, steps.APPLY.name, seconds=steps.APPLY_SECONDS)
+
+
+def _update(context: PutContext[Disk], old: Disk) -> None:
+    new, before = context.new, old.properties
+    size = new.properties.disk_size_gb or before.disk_size_gb or 0
+    _check_update(context, size, before.disk_size_gb or 0)
+    grown = size != before.disk_size_gb
+    new.sku, new.zones, new.managed_by = new.sku or old.sku, old.zones, None
+    new.properties = structs.replace(
+        before,
+        disk_size_gb=size,
+        disk_size_bytes=size * GIB,
+        provisioning_state="Updating" if grown else "Succeeded",
+    )
+    if grown:
+        context.operation = new_operation(context.row, steps.APPLY.name, seconds=steps.APPLY_SECONDS)
+
+
+def _check_update(context: PutContext[Disk], size: int, before: int) -> None:
+    if context.row.operation:
+        raise Conflict("AnotherOperationInProgress", f"Disk '{context.row.name}' is being changed. Try again later.")
+    if size < before:
+        raise BadRequest(
+            "InvalidParameter",
+            f"Disk size {size} GiB is smaller than the present {before} GiB. Shrinking a disk is not supported.",
+            target="diskSizeGB",
+        )
+    owner = attached_to(context.work, context.row.key) if size != before else None
+    vm = context.work.resources.get(owner) if owner else None
+    if vm is not None and vm.private.get("host"):
+        raise Conflict(
+            "OperationNotAllowed",
+            f"Cannot resize disk '{context.row.name}' while VM '{vm.name}' is allocated. Deallocate the VM first.",
+            target="diskSizeGB",
+        )
+
+
+def _delete(context: DeleteContext) -> OperationRow:
+    operation = new_operation(context.row, steps.DELETE.name, seconds=steps.DELETE_SECONDS)
+    context.row.state = "Deleting"
+    context.work.resources.save(context.row)
+    return operation
+
+
+# WIRE.md rule 10: a disk's PUT never answers 201.
+TYPES: tuple[AnyType, ...] = (
+    ResourceType(TYPE, Disk, _put, _delete, in_use=in_use, expand=expand, created=200, accepted=202),
+)
+KINDS = steps.KINDS

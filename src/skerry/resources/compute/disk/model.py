@@ -1,0 +1,119 @@
+"""A disk's row: what it is on the host, who uses it, and how the VM type makes and frees one."""
+
+import time
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+from msgspec import structs
+
+from skerry.arm.descriptor import Body, PutContext, Sku
+from skerry.arm.errors import Conflict
+from skerry.arm.ids import ResourceId
+from skerry.arm.rows import model_of, set_body, timestamp
+from skerry.hostspec import DiskSpec, ImageObserved
+from skerry.resources.compute.disk.wire import (
+    CreationData,
+    Disk,
+    DiskProperties,
+    Encryption,
+    ImageDiskReference,
+    SupportedCapabilities,
+)
+from skerry.store import Link, ResourceRow, UnitOfWork
+
+TYPE = "Microsoft.Compute/disks"
+GIB = 1 << 30
+HOST = "local"
+
+
+def spec_of(row: ResourceRow, *, present: bool = True) -> DiskSpec:
+    """What the host should have of this disk."""
+    properties = model_of(row, Disk).properties
+    size = (properties.disk_size_gb or 0) * GIB
+    return DiskSpec(row.private["disk"], size, row.private.get("image"), present)
+
+
+def default_properties(size_gb: int) -> DiskProperties:
+    """What every new disk says of itself."""
+    return DiskProperties(
+        disk_size_gb=size_gb,
+        disk_size_bytes=size_gb * GIB,
+        encryption=Encryption(),
+        network_access_policy="AllowAll",
+        public_network_access="Enabled",
+        time_created=timestamp(time.time()),
+        unique_id=str(uuid.uuid4()),
+        provisioning_state="Succeeded",
+    )
+
+
+def image_size_gb(image: ImageObserved) -> int:
+    """The size that the image's own disk has, in whole GiB."""
+    return max(1, -(-image.size_bytes // GIB))
+
+
+def create_os_disk(
+    context: PutContext[Any], name: str, image: ImageObserved, *, image_id: str, size_gb: int, sku: str
+) -> ResourceRow:
+    """Make the row of a VM's OS disk from an image, in the VM's group, location and zone."""
+    resource = ResourceId(context.id.subscription, context.id.group, "Microsoft.Compute", ("disks",), (name,))
+    if context.work.resources.get(resource.key) is not None:
+        raise Conflict(
+            "ConflictingUserInput",
+            f"Disk '{name}' already exists in resource group '{context.id.group}'. Only CreateOption.Attach is "
+            "supported.",
+            target="osDisk.name",
+        )
+    properties = structs.replace(
+        default_properties(size_gb),
+        creation_data=CreationData(create_option="FromImage", image_reference=ImageDiskReference(id=image_id)),
+        os_type=image.os_type,
+        hyper_v_generation=image.generation,
+        supported_capabilities=SupportedCapabilities(architecture=image.architecture, disk_controller_types="SCSI"),
+    )
+    disk = Disk(
+        id=str(resource),
+        name=name,
+        type=TYPE,
+        location=context.new.location,
+        tags=dict(context.new.tags),
+        sku=Sku(name=sku, tier=sku.split("_", maxsplit=1)[0]),
+        zones=context.new.zones,
+        properties=properties,
+    )
+    row = ResourceRow(
+        key=resource.key,
+        id=str(resource),
+        type=TYPE.lower(),
+        group_key=resource.group_id.key,
+        name=name,
+        location=disk.location or "",
+        body=b"{}",
+        private={"disk": uuid.uuid4().hex, "image": image.id},
+    )
+    set_body(row, disk)
+    context.work.resources.save(row)
+    return row
+
+
+def attached_to(work: UnitOfWork, key: str) -> str | None:
+    """The key of the VM that uses the disk."""
+    links = work.resources.links_to(key, "disk")
+    return links[0].source if links else None
+
+
+def expand(work: UnitOfWork, row: ResourceRow, body: Body) -> None:
+    """`managedBy` and `diskState`: who uses the disk, and whether it is running."""
+    owner = attached_to(work, row.key)
+    vm = work.resources.get(owner) if owner else None
+    state = "Unattached"
+    if vm is not None:
+        body["managedBy"] = vm.id
+        state = "Attached" if vm.private.get("host") else "Reserved"
+    body["properties"]["diskState"] = state
+
+
+def in_use(row: ResourceRow, links: Sequence[Link]) -> Conflict:
+    """Azure's refusal to delete an attached disk."""
+    return Conflict("OperationNotAllowed", f"Disk {row.name} is attached to VM {links[0].source}.")

@@ -1,0 +1,75 @@
+"""Microsoft.Compute/disks on the wire (https://learn.microsoft.com/rest/api/compute/disks)."""
+
+from typing import Literal
+
+from msgspec import field
+
+from skerry.arm.descriptor import ArmResource, Properties, Sku
+from skerry.arm.errors import BadRequest
+
+StorageSku = Literal["Standard_LRS", "StandardSSD_LRS", "Premium_LRS", "StandardSSD_ZRS", "Premium_ZRS"]
+MAX_GB = 32767
+
+
+class ImageDiskReference(Properties):
+    """The image version that a disk was made from."""
+
+    id: str
+
+
+class CreationData(Properties):
+    """How the disk came to be."""
+
+    create_option: Literal["FromImage", "Empty", "Attach"]
+    image_reference: ImageDiskReference | None = None
+
+
+class Encryption(Properties):
+    """At rest, by the platform: whatever the host's own disks are encrypted with."""
+
+    type: Literal["EncryptionAtRestWithPlatformKey"] = "EncryptionAtRestWithPlatformKey"
+
+
+class SupportedCapabilities(Properties):
+    """What a VM on this disk can be."""
+
+    architecture: Literal["x64", "Arm64"] | None = None
+    disk_controller_types: str | None = None
+    accelerated_network: bool | None = None
+
+
+class DiskProperties(Properties):
+    """`properties` of a disk. Sizes are in GiB where the name says GB, as Azure has it."""
+
+    creation_data: CreationData | None = None
+    disk_size_gb: int | None = field(default=None, name="diskSizeGB")
+    os_type: Literal["Linux", "Windows"] | None = None
+    hyper_v_generation: Literal["V1", "V2"] | None = None
+    supported_capabilities: SupportedCapabilities | None = None
+    encryption: Encryption | None = None
+    network_access_policy: Literal["AllowAll"] | None = None
+    public_network_access: Literal["Enabled"] | None = None
+    disk_size_bytes: int | None = None
+    disk_state: str | None = None
+    time_created: str | None = None
+    unique_id: str | None = None
+    provisioning_state: str | None = None
+
+
+class Disk(ArmResource, kw_only=True):
+    """A managed disk."""
+
+    sku: Sku | None = None
+    zones: list[str] | None = None
+    managed_by: str | None = None
+    properties: DiskProperties
+
+
+def check_size(size_gb: int | None, target: str = "diskSizeGB") -> None:
+    """Raises BadRequest for a size that no disk can have."""
+    if size_gb is not None and not 1 <= size_gb <= MAX_GB:
+        raise BadRequest(
+            "InvalidParameter",
+            f"The value {size_gb} of parameter '{target}' is out of range: it must be 1 to {MAX_GB} GiB.",
+            target=target,
+        )

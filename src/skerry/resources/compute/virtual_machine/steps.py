@@ -1,0 +1,344 @@
+"""What happens to a VM.
+
+    vm-create      start: room on a host, ports, disk ─▶ await_running ─▶ await_ready (with an osProfile) ─▶ Succeeded
+    vm-start       start: room if deallocated, an order to start ─▶ await_running
+    vm-stop        start ─▶ await_stopped                      vm-restart  start ─▶ await_restarted
+    vm-resize      start: room, new spec, restart if running ─▶ await_restarted
+    vm-deallocate  start: stop ─▶ await_stopped ─▶ leave ─▶ await_gone
+    vm-redeploy    start: as deallocate ─▶ … ─▶ allocate ─▶ await_running
+    vm-delete      start: leave ─▶ await_gone ─▶ clean ─▶ await_disk ─▶ the row goes
+
+A step that fails leaves the VM as it is, with provisioningState Failed; delete works in every state.
+"""
+
+from skerry.arm.errors import ErrorDetail
+from skerry.arm.ids import parse_id
+from skerry.arm.rows import body_of, model_of, set_body, set_state
+from skerry.engine.steps import Done, Hop, Nap, OperationFailed, OperationKind, Outcome, StepContext
+from skerry.hostspec import VmObserved
+from skerry.placement import HostState, Request, choose, explain
+from skerry.resources.compute.catalogue.sizes import get_size
+from skerry.resources.compute.disk import model as disks
+from skerry.resources.compute.virtual_machine.model import (
+    HOST,
+    computer_name,
+    nic_keys,
+    observed,
+    os_disk_key,
+    size_name,
+    spec_of,
+)
+from skerry.resources.compute.virtual_machine.wire import VirtualMachine
+from skerry.resources.network import spec as network
+
+PROVISION_SECONDS = 20 * 60.0
+POWER_SECONDS = 10 * 60.0
+DELETE_SECONDS = 10 * 60.0
+FAILING_SECONDS = 15.0  # how long a host may fail to start a VM before the operation does
+LOG_TAIL = 2000
+
+
+def _vm(context: StepContext) -> VirtualMachine:
+    return model_of(context.row, VirtualMachine)
+
+
+def _order(context: StepContext, **changes: object) -> None:
+    """Change what is wanted of the VM, and tell its host if it has one."""
+    context.row.private.update(changes)
+    context.work.resources.save(context.row)
+    if context.row.private["host"]:
+        revision = context.work.hosts.put(HOST, spec_of(context.work, context.row))
+        context.operation.state["revision"] = revision
+
+
+def _check_room(context: StepContext) -> None:
+    """Raises OperationFailed `AllocationFailed` when no host has room for the VM's size."""
+    size, work = get_size(size_name(_vm(context))), context.work
+    hosts = []
+    for name in work.hosts.names():
+        capacity = work.hosts.capacity(name)
+        others = [vm for vm in work.hosts.spec(name).vms if vm.id != context.row.private["vm"]]
+        if capacity is not None:
+            hosts.append(
+                HostState(
+                    id=name,
+                    cpus=capacity.cpus,
+                    memory_bytes=capacity.memory_bytes,
+                    used_vcpus=sum(vm.vcpus for vm in others),
+                    used_memory_bytes=sum(vm.memory_bytes for vm in others),
+                )
+            )
+    choice = choose(Request(vcpus=size.vcpus, memory_bytes=size.memory_bytes), hosts)
+    if choice.host is None:
+        raise OperationFailed(
+            "AllocationFailed",
+            f"Allocation failed. There is no room for a VM of size {size.name}: {explain(choice)} Choose a smaller "
+            "size, or deallocate or delete other VMs.",
+        )
+
+
+def _allocate(context: StepContext) -> Outcome:
+    vm, row = _vm(context), context.row
+    _check_room(context)
+    disk = context.work.resources.get(os_disk_key(vm))
+    assert disk is not None
+    context.work.hosts.put(HOST, disks.spec_of(disk))
+    row.private["host"] = HOST
+    for key in nic_keys(vm):
+        network.place_nic(context.work, key, HOST, row.private["vm"], hostname=computer_name(vm))
+    _order(context, power="running", hard=False)
+    return Hop("await_running")
+
+
+def _start(context: StepContext) -> Outcome:
+    if not context.row.private["host"]:
+        context.row.private["start"] += 1
+        return _allocate(context)
+    seen = observed(context.work, context.row)
+    if seen is None or seen.power not in ("running", "starting"):
+        context.row.private["start"] += 1
+    _order(context, power="running", hard=False)
+    return Hop("await_running")
+
+
+def _await_running(context: StepContext) -> Outcome:
+    seen = observed(context.work, context.row)
+    if seen is None or seen.start_generation < context.row.private["start"] or seen.power != "running":
+        _fail_if_stuck(context, seen)
+        return Nap(1)
+    if context.operation.kind == CREATE.name and _vm(context).properties.os_profile is not None:
+        return Hop("await_ready")
+    return _finish(context)
+
+
+def _fail_if_stuck(context: StepContext, seen: VmObserved | None) -> None:
+    """Raises OperationFailed when the host has said for a while that it can't."""
+    disk = context.work.resources.get(os_disk_key(_vm(context)))
+    disk_seen = context.work.hosts.disk(HOST, disk.private["disk"]) if disk else None
+    disk_problem = context.work.hosts.problem(HOST, "disk", disk.private["disk"]) if disk else None
+    why = (seen.message if seen and seen.power == "failed" else "") or (disk_seen.message if disk_seen else "")
+    why = why or disk_problem or ""
+    if not why:
+        context.operation.state.pop("failing_since", None)
+        return
+    since = context.operation.state.setdefault("failing_since", context.now)
+    if context.now - since > FAILING_SECONDS:
+        raise OperationFailed(
+            "VMStartFailed", f"VM '{context.row.name}' could not be started: {why} Its disks are kept; start it again."
+        )
+
+
+def _await_ready(context: StepContext) -> Outcome:
+    seen = observed(context.work, context.row)
+    if seen is None:
+        return Nap(2)
+    if seen.health == "ready":
+        context.row.private["provisioned"] = True
+        return _finish(context)
+    if seen.health == "failed":
+        raise OperationFailed(
+            "OSProvisioningClientError", f"OS provisioning for VM '{context.row.name}' failed: {seen.message}"
+        )
+    if seen.power == "stopped":
+        raise OperationFailed(
+            "OSProvisioningClientError",
+            f"VM '{context.row.name}' stopped before its guest reported ready. {seen.message} {_log_tail(context)}",
+        )
+    return Nap(5)
+
+
+def _finish(context: StepContext) -> Outcome:
+    set_state(context.row, "Succeeded")
+    context.work.resources.save(context.row)
+    return Done()
+
+
+def _stop(context: StepContext) -> Outcome:
+    _order(context, power="stopped", hard=bool(context.operation.state.get("hard")))
+    return Hop("await_stopped")
+
+
+def _await_stopped(context: StepContext) -> Outcome:
+    if context.row.private["host"] and not _is_stopped(context):
+        return Nap(1)
+    return _finish(context) if context.operation.kind == STOP.name else Hop("leave")
+
+
+def _is_stopped(context: StepContext) -> bool:
+    seen = observed(context.work, context.row)
+    looked = context.work.hosts.applied(HOST) >= context.operation.state.get("revision", 0)
+    return looked and (seen is None or seen.power in ("stopped", "failed"))
+
+
+def _restart(context: StepContext) -> Outcome:
+    _order(context, power="running", hard=False, restart=context.row.private["restart"] + 1)
+    return Hop("await_restarted")
+
+
+def _await_restarted(context: StepContext) -> Outcome:
+    seen = observed(context.work, context.row)
+    wanted = context.row.private["restart"]
+    if seen is None or seen.restart_generation < wanted or seen.power != "running":
+        _fail_if_stuck(context, seen)
+        return Nap(1)
+    return _finish(context)
+
+
+def _resize(context: StepContext) -> Outcome:
+    _check_room(context)
+    seen = observed(context.work, context.row)
+    if seen is None or seen.power not in ("running", "starting"):
+        _order(context)
+        return _finish(context)
+    return _restart(context)
+
+
+def _undo_resize(context: StepContext, error: ErrorDetail) -> None:
+    """Without room the VM keeps its size, as on Azure."""
+    if error.code != "AllocationFailed":
+        return
+    body = body_of(context.row)
+    body["properties"]["hardwareProfile"]["vmSize"] = context.operation.state["from"]
+    set_body(context.row, body)
+    context.work.resources.save(context.row)
+
+
+def _reapply(context: StepContext) -> Outcome:
+    _order(context)
+    return Hop("await_applied")
+
+
+def _await_applied(context: StepContext) -> Outcome:
+    if context.row.private["host"] and context.work.hosts.applied(HOST) < context.operation.state["revision"]:
+        return Nap(1)
+    return _finish(context)
+
+
+def _leave(context: StepContext) -> Outcome:
+    """Give back what the VM has on its host; disks, NICs and addresses stay."""
+    for key in nic_keys(_vm(context)):
+        network.unplace_nic(context.work, key)
+    context.operation.state["revision"] = context.work.hosts.drop(HOST, "vm", context.row.private["vm"])
+    context.row.private["host"] = ""
+    context.work.resources.save(context.row)
+    return Hop("await_gone")
+
+
+def _await_gone(context: StepContext) -> Outcome:
+    looked = context.work.hosts.applied(HOST) >= context.operation.state["revision"]
+    if not looked or context.work.hosts.vm(HOST, context.row.private["vm"]) is not None:
+        return Nap(1)
+    if context.operation.kind == DELETE.name:
+        return Hop("clean")
+    if context.operation.kind == REDEPLOY.name:
+        context.row.private["start"] += 1
+        context.work.resources.save(context.row)
+        return Hop("allocate")
+    return _finish(context)
+
+
+def _clean(context: StepContext) -> Outcome:
+    """Obey `deleteOption` of NICs, their public addresses, and the OS disk."""
+    vm, work = _vm(context), context.work
+    work.resources.set_links(context.row.key, [])
+    profile = vm.properties.network_profile
+    for nic in profile.network_interfaces if profile else []:
+        if nic.properties and nic.properties.delete_option == "Delete":
+            _delete_nic(context, nic.id)
+    storage = vm.properties.storage_profile
+    if storage and storage.os_disk and storage.os_disk.delete_option == "Delete":
+        key = os_disk_key(vm)
+        disk = work.resources.get(key)
+        if disk is not None:
+            context.service.delete(work, parse_id(disk.id))
+            context.operation.state["disk"] = key
+    return Hop("await_disk")
+
+
+def _delete_nic(context: StepContext, text: str) -> None:
+    row = context.work.resources.get(text.lower())
+    if row is None:
+        return
+    properties = body_of(row)["properties"]
+    context.service.delete(context.work, parse_id(row.id))
+    for configuration in properties.get("ipConfigurations", []):
+        address = configuration["properties"].get("publicIPAddress", {})
+        if address.get("properties", {}).get("deleteOption") == "Delete" or address.get("deleteOption") == "Delete":
+            context.service.delete(context.work, parse_id(address["id"]))
+
+
+def _await_disk(context: StepContext) -> Outcome:
+    key = context.operation.state.get("disk")
+    disk = context.work.resources.get(key) if key else None
+    if disk is not None and disk.operation:
+        return Nap(0.3, on_report=True)
+    if disk is not None:
+        raise OperationFailed(
+            "DiskNotDeleted",
+            f"VM '{context.row.name}' is gone from its host, but its disk '{disk.name}' couldn't be "
+            "deleted. Delete the VM again.",
+        )
+    context.work.resources.delete(context.row.key)
+    return Done()
+
+
+def _log_tail(context: StepContext) -> str:
+    log = context.service.serial_log(context.row.private["vm"])
+    if not log:
+        return "Its serial console printed nothing."
+    text = log[-LOG_TAIL:].decode(errors="replace")
+    printable = "".join(c if c.isprintable() or c == "\n" else " " for c in text)
+    return f"The end of its serial log: {printable.strip()}"
+
+
+def _provisioning_timed_out(context: StepContext) -> ErrorDetail:
+    if context.operation.step != "await_ready":
+        return _power_timed_out(context)
+    return ErrorDetail(
+        "OSProvisioningTimedOut",
+        f"OS Provisioning for VM '{context.row.name}' did not finish in the allotted time. The VM may still finish "
+        "provisioning successfully; it is kept. Please check provisioning state later, or its serial log with "
+        f"`az vm boot-diagnostics get-boot-log`. {_log_tail(context)}",
+    )
+
+
+def _power_timed_out(context: StepContext) -> ErrorDetail:
+    seen = observed(context.work, context.row)
+    why = (seen.message if seen else "") or "the host did not report it in time"
+    return ErrorDetail(
+        "OperationTimedOut",
+        f"The operation on VM '{context.row.name}' did not finish in step '{context.operation.step}': {why}. "
+        "Nothing was removed; try again.",
+    )
+
+
+_RUN = {"await_running": _await_running, "await_ready": _await_ready}
+_GO = {"leave": _leave, "await_gone": _await_gone}
+
+CREATE = OperationKind("vm-create", {"start": _allocate, **_RUN}, timed_out=_provisioning_timed_out)
+START = OperationKind("vm-start", {"start": _start, **_RUN}, timed_out=_power_timed_out)
+STOP = OperationKind("vm-stop", {"start": _stop, "await_stopped": _await_stopped}, timed_out=_power_timed_out)
+RESTART = OperationKind(
+    "vm-restart", {"start": _restart, "await_restarted": _await_restarted}, timed_out=_power_timed_out
+)
+RESIZE = OperationKind(
+    "vm-resize",
+    {"start": _resize, "await_restarted": _await_restarted},
+    on_failure=_undo_resize,
+    timed_out=_power_timed_out,
+)
+REAPPLY = OperationKind("vm-reapply", {"start": _reapply, "await_applied": _await_applied}, timed_out=_power_timed_out)
+DEALLOCATE = OperationKind(
+    "vm-deallocate", {"start": _stop, "await_stopped": _await_stopped, **_GO}, timed_out=_power_timed_out
+)
+REDEPLOY = OperationKind(
+    "vm-redeploy",
+    {"start": _stop, "await_stopped": _await_stopped, **_GO, "allocate": _allocate, **_RUN},
+    timed_out=_power_timed_out,
+)
+DELETE = OperationKind(
+    "vm-delete",
+    {"start": _leave, "await_gone": _await_gone, "clean": _clean, "await_disk": _await_disk},
+    timed_out=_power_timed_out,
+)
+KINDS = (CREATE, START, STOP, RESTART, RESIZE, REAPPLY, DEALLOCATE, REDEPLOY, DELETE)

@@ -1,0 +1,40 @@
+"""Every resource type that Skerry has: one line per type."""
+
+from skerry.arm.registry import Registry
+from skerry.engine.steps import OperationKind
+from skerry.resources.compute import catalogue, disk, ssh_public_key, virtual_machine
+from skerry.resources.network import (
+    network_interface,
+    network_security_group,
+    public_ip_address,
+    virtual_network,
+)
+from skerry.resources.network import steps as network_steps
+from skerry.resources.resources import deployment, resource_group
+
+TYPES = (
+    *resource_group.TYPES,
+    *deployment.TYPES,
+    *virtual_network.TYPES,
+    *network_security_group.TYPES,
+    *public_ip_address.TYPES,
+    *network_interface.TYPES,
+    *disk.TYPES,
+    *ssh_public_key.TYPES,
+    *virtual_machine.TYPES,
+)
+KINDS: dict[str, OperationKind] = {
+    kind.name: kind
+    for kind in (
+        *resource_group.KINDS,
+        *deployment.KINDS,
+        *network_steps.KINDS,
+        *disk.KINDS,
+        *virtual_machine.KINDS,
+    )
+}
+
+
+def build_registry() -> Registry:
+    """The registry of all types and views."""
+    return Registry(TYPES, catalogue.VIEWS)

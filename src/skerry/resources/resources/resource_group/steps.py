@@ -1,0 +1,66 @@
+"""Deleting a resource group.
+
+    group-delete  sweep: delete what nothing refers to any more ─▶ again, until nothing is left ─▶ the row goes
+
+A pass that can delete nothing while nothing is under way fails, with the names of what is left and why.
+"""
+
+from skerry.arm.errors import ArmError, ErrorDetail
+from skerry.arm.ids import parse_id
+from skerry.arm.rows import set_state
+from skerry.engine.steps import Done, Nap, OperationFailed, OperationKind, Outcome, StepContext
+from skerry.store import ResourceRow
+
+DELETE_SECONDS = 30 * 60.0
+
+
+def _sweep(context: StepContext) -> Outcome:
+    rows = [row for row in context.work.resources.list(group=context.row.key) if row.key != context.row.key]
+    if not rows:
+        context.work.resources.delete(context.row.key)
+        return Done()
+    refusals = []
+    progress = False
+    for row in rows:
+        if row.state == "Deleting" and row.operation:
+            progress = True
+            continue
+        refusal = _delete(context, row)
+        refusals += [refusal] if refusal else []
+        progress = progress or refusal is None
+    if not progress:
+        raise _stuck(context, refusals)
+    return Nap(0.5)
+
+
+def _delete(context: StepContext, row: ResourceRow) -> ErrorDetail | None:
+    """Delete one resource, or begin to; the refusal if something still refers to it."""
+    try:
+        with context.work.connection.begin_nested():
+            result = context.service.delete(context.work, parse_id(row.id), forced=True)
+            if result.operation is not None:
+                result.operation.state["waiter"] = context.operation.id
+                context.work.operations.save(result.operation)
+    except ArmError as error:
+        return ErrorDetail(error.code, error.message, row.id)
+    return None
+
+
+def _stuck(context: StepContext, refusals: list[ErrorDetail]) -> OperationFailed:
+    names = ", ".join(f"'{refusal.target}'" for refusal in refusals)
+    return OperationFailed(
+        "ResourceGroupDeletionBlocked",
+        f"Deletion of resource group '{context.row.name}' failed as resources with identifiers {names} could not be "
+        "deleted. What could be deleted is gone.",
+        details=refusals,
+    )
+
+
+def _reopen(context: StepContext, _error: ErrorDetail) -> None:
+    """The group is there and can be used again."""
+    set_state(context.row, "Succeeded")
+    context.work.resources.save(context.row)
+
+
+DELETE = OperationKind("group-delete", {"start": _sweep}, on_failure=_reopen, fails_resource=False)
+KINDS = (DELETE,)
