@@ -161,7 +161,7 @@ class _Parser:
         """The next token, whose kind or mark is one of `wanted`."""
         token = self._next
         if token.kind not in wanted and (token.kind != "mark" or token.text not in wanted):
-            names = " or ".join(f"'{name}'" for name in wanted)
+            names = " or ".join("the end of the expression" if name == "end" else f"'{name}'" for name in wanted)
             found = f"'{token.text}'" if token.text else "the end of the expression"
             raise Fault(f"Unable to parse language expression: expected {names}, found {found}.", token.offset)
         self._at += 1

@@ -88,7 +88,7 @@ def _finite(digits: str) -> float:
 
 def _deeper_than(value: Any, limit: int) -> bool:
     level = [value]
-    for _ in range(limit + 1):
+    for _ in range(limit):
         level = [child for node in level for child in _children(node)]
         if not level:
             return False
@@ -187,7 +187,7 @@ class _Reader:
     def _constant(self) -> Any:
         word = _WORD.match(self._text, self._at)
         if word is None or word.group() not in _CONSTANTS:
-            self._fail(f"expected a value, found {word.group()[:40] if word else self._shown()}")
+            self._fail(f"expected a value, found {self._shown()}")
         self._at = word.end()
         return _CONSTANTS[word.group()]
 
