@@ -1,0 +1,46 @@
+"""The control plane of one installation, put together: store, service, engine, wire."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.routing import BaseRoute
+
+from skerry.arm.app import create_app
+from skerry.arm.routes import Routes
+from skerry.arm.service import Installation, ResourceService
+from skerry.engine.engine import Engine
+from skerry.engine.hostlink import HostLink
+from skerry.hostspec.client import HostGateway
+from skerry.resources.registry import KINDS, build_registry
+from skerry.store import Store
+from skerry.store.migrate import prepare
+
+HOST = "local"
+
+
+class ControlPlane:
+    """Start with `start()` once the host's agent has `link`; `gateway` is the way back to that agent."""
+
+    def __init__(self, database: Path, installation: Installation, gateway: HostGateway) -> None:
+        prepare(database)
+        self.store = Store(database)
+        self.link = HostLink(self.store, HOST)
+        self.service = ResourceService(build_registry(), installation, gateway)
+        self.engine = Engine(self.store, self.service, KINDS)
+        self.routes = Routes(self.store, self.service)
+        self.store.on_spec_change = self.link.notify
+        self.store.on_operation_change = self.engine.wake
+
+    def app(self, authenticate: Callable[[str | None], object], extra: Sequence[BaseRoute] = ()) -> Starlette:
+        """The ASGI application."""
+        return create_app(self.routes, authenticate, extra)
+
+    def start(self) -> None:
+        """Run operations, those that an earlier process left included."""
+        self.engine.start()
+
+    def stop(self) -> None:
+        """Finish the steps under way and close the store."""
+        self.engine.stop()
+        self.store.close()

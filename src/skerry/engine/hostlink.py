@@ -1,0 +1,49 @@
+"""The control plane's end of a host on the same machine: hands out its spec, takes its reports."""
+
+import threading
+import time
+
+from msgspec import json
+
+from skerry.hostspec import HostSpec, Observed
+from skerry.store import Store
+
+HEARTBEAT_SECONDS = 30.0  # an unchanged report is stored again after this long
+
+
+class HostLink:
+    """A SpecSource on the store. `notify` is to be called when any spec has changed."""
+
+    def __init__(self, store: Store, host: str) -> None:
+        self._store, self._host = store, host
+        self._changed = threading.Condition()
+        self._last: tuple[bytes, float] = (b"", 0.0)
+        with store.write() as work:
+            work.hosts.add(host)
+
+    def notify(self) -> None:
+        """A spec may have a new revision."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def desired(self, newer_than: int, timeout: float) -> HostSpec | None:
+        """The host's whole spec once its revision exceeds `newer_than`; None after `timeout` seconds without."""
+        with self._changed:
+            if self._revision() <= newer_than:
+                self._changed.wait(timeout)
+        with self._store.read() as work:
+            return work.hosts.spec(self._host) if work.hosts.revision(self._host) > newer_than else None
+
+    def _revision(self) -> int:
+        with self._store.read() as work:
+            return work.hosts.revision(self._host)
+
+    def report(self, observed: Observed) -> None:
+        """Store what was seen, and wake the operations that wait for it."""
+        text, now = json.encode(observed), time.monotonic()
+        if text == self._last[0] and now - self._last[1] < HEARTBEAT_SECONDS:
+            return
+        with self._store.write() as work:
+            if work.hosts.record(self._host, observed):
+                work.operations.wake(on_report=True)
+        self._last = (text, now)

@@ -1,0 +1,248 @@
+"""One Skerry on one state folder: takes the folder and the port, puts all parts together, serves until SIGTERM."""
+
+import fcntl
+import json
+import os
+import secrets
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import structlog
+import uvicorn
+
+from skerry.arm.errors import ArmError
+from skerry.arm.secrets import Secrets
+from skerry.arm.service import Installation
+from skerry.control import ControlPlane
+from skerry.host.agent import Agent
+from skerry.host.factory import fake_agent, real_agent
+from skerry.hostspec import HostSpec, Observed
+from skerry.hostspec.client import SpecSource
+from skerry.identity import Identity, TokenError, ensure_tls
+from skerry.identity import routes as identity_routes
+from skerry.identity.tls import TlsFiles
+from skerry.links import open_routes
+from skerry.resources.compute.catalogue.images import alias_document
+from skerry.store.migrate import NewerState
+
+log = structlog.get_logger()
+
+ADDRESSES = ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"))
+NAMES = ("localhost", "127.0.0.1", "::1")
+TLS_CHECK_SECONDS = 12 * 3600.0
+
+
+class StartError(Exception):
+    """Skerry can't start; the message says why and what to do. Nothing was changed."""
+
+
+class _Gateway:
+    """The way to the agent, which is made after the control plane that asks it."""
+
+    agent: Agent | None = None
+
+    def serial_log(self, vm: str) -> bytes | None:
+        return self.agent.serial_log(vm) if self.agent else None
+
+
+class _Server(uvicorn.Server):
+    """Tells when it serves."""
+
+    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_ready = on_ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=sockets)
+        self._on_ready()
+
+
+def serve(state: Path, port: int, accel: str, simulate: int, on_ready: Callable[[], None]) -> None:
+    """Serve until SIGTERM or SIGINT. Guests run on unless STATE/stop.json says otherwise.
+
+    Raises StartError (port or state in use, state of a newer Skerry, not enough rights) and HostError.
+    """
+    _check(simulate)
+    with ExitStack() as stack:
+        stack.enter_context(_lock(state))
+        (state / "stop.json").unlink(missing_ok=True)
+        sockets = [stack.enter_context(listener) for listener in _listen(port)]
+        tls = ensure_tls(state, NAMES)
+        control, agent = _assemble(state, f"https://localhost:{port}", accel, simulate)
+        stack.callback(control.stop)
+        agent.start()
+        stack.callback(lambda: agent.stop(keep_vms=_keep_vms(state)))
+        control.start()
+        _run(state, control, tls, sockets, on_ready)
+
+
+def clean(state: Path) -> None:
+    """Stop the guests that a Skerry which is gone has left, and remove its networks. Disks and settings stay."""
+    _check(0)
+    with _lock(state):
+        real_agent(state, _NoSpec(), "tcg").stop(keep_vms=False)
+
+
+class _NoSpec(SpecSource):
+    """A source for an agent that only stops what is there."""
+
+    def desired(self, newer_than: int, timeout: float) -> HostSpec | None:  # noqa: ARG002
+        return None
+
+    def report(self, observed: Observed) -> None: ...
+
+
+def _check(simulate: int) -> None:
+    if simulate > 1:
+        raise StartError("More than one simulated host is not supported yet: use --simulate 1.")
+    if not simulate and os.geteuid() != 0:
+        raise StartError(
+            "Skerry makes network namespaces and TAP devices, which needs root here: run it with sudo, or with "
+            "--simulate 1 to try the API on a host that boots nothing."
+        )
+
+
+@contextmanager
+def _lock(state: Path) -> Iterator[None]:
+    try:
+        state.mkdir(mode=0o711, parents=True, exist_ok=True)
+        handle = os.open(state / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StartError(f"The state folder {state} can't be used: {error.strerror}.") from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(handle)
+        raise StartError(
+            f"The state folder {state} is in use by another Skerry: `skerry status` shows it, `skerry down` stops it."
+        ) from error
+    try:
+        yield
+    finally:
+        os.close(handle)
+
+
+def _listen(port: int) -> list[socket.socket]:
+    found = []
+    for family, address in ADDRESSES:
+        listener = socket.socket(family)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        try:
+            listener.bind((address, port))
+        except OSError as error:
+            listener.close()
+            if family == socket.AF_INET6 and not isinstance(error, PermissionError) and error.errno == 99:
+                continue  # no IPv6 on this machine
+            raise StartError(
+                f"Port {port} of {address} can't be used: {error.strerror}. Stop what holds it (`ss -ltnp`), or "
+                "choose another with --port."
+            ) from error
+        found.append(listener)
+    return found
+
+
+def _assemble(state: Path, base_url: str, accel: str, simulate: int) -> tuple[ControlPlane, Agent]:
+    identity = Identity.load(state, base_url)
+    installation = Installation(
+        identity.subscription_id, identity.tenant_id, base_url, Secrets(_secret_key(state / "keys" / "secrets.key"))
+    )
+    gateway = _Gateway()
+    try:
+        control = ControlPlane(state / "skerry.db", installation, gateway)
+    except NewerState as error:
+        raise StartError(str(error)) from error
+    try:
+        agent = fake_agent(control.link) if simulate else real_agent(state, control.link, accel)
+    except BaseException:
+        control.stop()
+        raise
+    gateway.agent = agent
+    return control, agent
+
+
+def _secret_key(path: Path) -> bytes:
+    """32 random bytes, made at first start."""
+    if not path.exists():
+        temporary = path.with_suffix(".new")
+        temporary.unlink(missing_ok=True)
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(secrets.token_bytes(32))
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    key = path.read_bytes()
+    if len(key) != 32:
+        raise StartError(f"{path} is damaged. Bring it back from a copy; without it, running deployments are lost.")
+    return key
+
+
+def _run(
+    state: Path, control: ControlPlane, tls: TlsFiles, sockets: list[socket.socket], on_ready: Callable[[], None]
+) -> None:
+    installation, gateway = control.service.installation, control.service
+    identity = Identity.load(state, installation.base_url)
+
+    def aliases() -> dict[str, object]:
+        with control.store.read() as work:
+            return alias_document(work)
+
+    app = control.app(
+        authenticator(identity), [*identity_routes(identity), *open_routes(installation.secrets, gateway, aliases)]
+    )
+    config = uvicorn.Config(
+        app,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=5,
+        ssl_certfile=tls.cert,
+        ssl_keyfile=tls.key,
+    )
+    stopped = threading.Event()
+    threading.Thread(target=_renew, args=(state, config, stopped), name="tls", daemon=True).start()
+    try:
+        _Server(config, on_ready).run(sockets=sockets)
+    finally:
+        stopped.set()
+
+
+def authenticator(identity: Identity) -> Callable[[str | None], object]:
+    """Checks an Authorization header; ARM's 401 for one that doesn't hold."""
+
+    def authenticate(header: str | None) -> object:
+        try:
+            return identity.verify(header)
+        except TokenError as error:
+            challenge = {"WWW-Authenticate": error.challenge(identity.authority)}
+            raise ArmError(error.code, str(error), status=401, headers=challenge) from error
+
+    return authenticate
+
+
+def _renew(state: Path, config: uvicorn.Config, stopped: threading.Event) -> None:
+    """Renew the certificate before it ends, also while serving."""
+    while not stopped.wait(TLS_CHECK_SECONDS):
+        try:
+            files = ensure_tls(state, NAMES)
+            if config.ssl is not None:
+                config.ssl.load_cert_chain(files.cert, files.key)
+        except Exception:
+            log.exception("the certificate could not be renewed; trying again later")
+
+
+def _keep_vms(state: Path) -> bool:
+    """What `skerry down` asked for; a plain SIGTERM keeps the guests."""
+    try:
+        return bool(json.loads((state / "stop.json").read_text()).get("keep_vms", True))
+    except (OSError, ValueError):
+        return True
