@@ -98,7 +98,7 @@ class Forwarder:
         try:
             guest = await self._dial(key, writer)
             if guest is None:
-                writer.transport.abort()
+                _reset(writer)
                 return
             _keep_alive(writer.get_extra_info("socket"))
             await _exchange((reader, writer), guest)
@@ -179,6 +179,12 @@ def _socket_towards(target: Target) -> socket.socket:
         sock.close()
         raise
     return sock
+
+
+def _reset(writer: asyncio.StreamWriter) -> None:
+    """Close so that the client sees a refusal (RST), not an end of data."""
+    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
 
 
 def _keep_alive(sock: socket.socket) -> None:

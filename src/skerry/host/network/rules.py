@@ -11,7 +11,7 @@ interval sets in quadratic time: intervals get a named set, shared by content.
 
 import hashlib
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from skerry.host.network import nsg
 from skerry.host.network.names import TAP_PREFIX, UPLINK, tap_name
@@ -35,7 +35,7 @@ _BASE = f"""
     iifname "lo" accept
     ct state established,related accept
     iifname != "{TAP_PREFIX}*" drop
-    udp sport 68 udp dport 67 accept
+    udp sport 68 udp dport 67 iifname . @th,288,48 @hardware accept
     ip daddr 168.63.129.16 meta l4proto {{ tcp, udp }} th dport 53 accept
     ip daddr 168.63.129.16 tcp dport {{ 80, 32526 }} accept
     ip daddr 169.254.169.254 tcp dport 80 accept
@@ -80,16 +80,22 @@ def _body(vnet: VnetSpec) -> str:
     return "\n".join(parts) + "}\n" + _arp_table(vnet.ports)
 
 
-def _port_sets(ports: Iterable[PortSpec]) -> list[str]:
+def _port_sets(ports: Sequence[PortSpec]) -> list[str]:
+    """Who may send; and whom a DHCP request may be for: 48 bits of BOOTP's chaddr, 36 bytes into UDP (RFC 951).
+
+    Otherwise a guest could decline or release its neighbour's lease.
+    """
     senders = [f'"{tap_name(port.id)}" . {_mac(port.mac)} . {_address(port.address)}' for port in ports]
     macs = [f'"{tap_name(port.id)}" . {_mac(port.mac)}' for port in ports]
+    hardware = [f'"{tap_name(port.id)}" . 0x{_mac(port.mac).replace(":", "")}' for port in ports]
     return [
         _collection("set senders", "typeof iifname . ether saddr . ip saddr;", senders),
         _collection("set macs", "typeof iifname . ether saddr;", macs),
+        _collection("set hardware", "typeof iifname . @th,288,48;", hardware),
     ]
 
 
-def _arp_table(ports: Iterable[PortSpec]) -> str:
+def _arp_table(ports: Sequence[PortSpec]) -> str:
     """A guest may only speak ARP for itself: the kernel's neighbour table is one for the whole host."""
     known = [f'"{tap_name(port.id)}" . {_mac(port.mac)} . {_address(port.address)}' for port in ports]
     known += [f'"{tap_name(port.id)}" . {_mac(port.mac)} . 0.0.0.0' for port in ports]

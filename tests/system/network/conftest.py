@@ -1,0 +1,34 @@
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from skerry.host.network.routed import leftovers
+from tests.system.network.lab import Lab
+
+
+@pytest.fixture(scope="session")
+def shared_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    if os.geteuid() != 0:
+        pytest.skip("namespaces need root")
+    state = tmp_path_factory.mktemp("state")
+    with Lab(state) as lab:
+        yield lab
+    assert leftovers(state) == []
+
+
+@pytest.fixture
+def lab(shared_lab: Lab) -> Iterator[Lab]:
+    """The session's lab; the guests of a test end with it."""
+    yield shared_lab
+    shared_lab.stop_guests()
+
+
+@pytest.fixture
+def own_lab(tmp_path: Path) -> Iterator[Lab]:
+    """A lab of the test's own, for what restarts or closes the driver."""
+    if os.geteuid() != 0:
+        pytest.skip("namespaces need root")
+    with Lab(tmp_path / "state") as lab:
+        yield lab

@@ -1,0 +1,111 @@
+"""Public addresses: loopback addresses of the outside that lead to guests."""
+
+import socket
+
+import pytest
+
+from skerry.hostspec import NsgSpec, VnetSpec
+from tests.system.network.lab import Lab, echo, exchange, guests, nsg, port, rule, vnet
+
+ADDRESS = "127.20.0.5"
+SSH = nsg("ssh", rule(100, "Inbound", "Allow", 22, 80))
+
+
+def public(group: NsgSpec | None = SSH, subnet: NsgSpec | None = None, *, is_open: bool = False) -> VnetSpec:
+    groups = {level.id: level for level in (group, subnet) if level}
+    guest = port(1, "10.0.0.4", nsg=group and group.id, public_address=ADDRESS, public_open=is_open)
+    return vnet(1, guest, nsgs=list(groups.values()), subnet_nsg=subnet and subnet.id)
+
+
+def test_allowed_ports_lead_to_the_guest(lab: Lab) -> None:
+    lab.apply(public())
+    with guests(lab, *public().ports) as (one,):
+        listener = one.listen(22)
+        client = lab.host.connect(ADDRESS, 22)
+        with echo(client, listener) as served:
+            assert served.getpeername()[0] == "10.0.0.1"
+            client.shutdown(socket.SHUT_WR)
+            assert served.recv(1) == b""
+            served.sendall(b"still open this way")
+            assert client.recv(100) == b"still open this way"
+        assert client.recv(1) == b""
+        assert not lab.host.reaches(ADDRESS, 23)
+
+
+def test_large_amounts_arrive_whole(lab: Lab) -> None:
+    lab.apply(public())
+    with guests(lab, *public().ports) as (one,):
+        listener = one.listen(22)
+        client = lab.host.connect(ADDRESS, 22)
+        served, _ = listener.accept()
+        text = bytes(range(256)) * 4096
+        with served:
+            client.setblocking(True)
+            received = bytearray()
+            sent = 0
+            client.settimeout(5)
+            served.settimeout(5)
+            while sent < len(text):
+                sent += client.send(text[sent : sent + 65536])
+                received += served.recv(65536)
+            while len(received) < len(text):
+                received += served.recv(65536)
+            assert received == text
+
+
+def test_both_levels_and_changes_count_and_connections_stay(lab: Lab) -> None:
+    lab.apply(public())
+    with guests(lab, *public().ports) as (one,):
+        listener = one.listen(22)
+        one.listen(80)
+        client = lab.host.connect(ADDRESS, 22)
+        with echo(client, listener) as served:
+            lab.apply(public(subnet=nsg("web", rule(100, "Inbound", "Allow", 80))))
+            assert not lab.host.reaches(ADDRESS, 22)
+            assert lab.host.reaches(ADDRESS, 80)
+            exchange(client, served)
+
+
+def test_a_rule_for_another_client_lets_nobody_of_this_host_in(lab: Lab) -> None:
+    lab.apply(public(nsg("n", rule(100, "Inbound", "Allow", 22, source="203.0.113.7"))))
+    assert not lab.host.reaches(ADDRESS, 22)
+
+
+def test_without_a_group_the_kind_of_address_decides(lab: Lab) -> None:
+    lab.apply(public(None))
+    assert not lab.host.reaches(ADDRESS, 22)
+    lab.apply(public(None, is_open=True))
+    with guests(lab, *public().ports) as (one,):
+        for number in (22, 8080):
+            with echo(lab.host.connect(ADDRESS, number), one.listen(number)):
+                pass
+
+
+def test_a_vm_that_does_not_run_refuses_at_once(lab: Lab) -> None:
+    lab.apply(public())
+    client = lab.host.connect(ADDRESS, 22)
+    with pytest.raises(ConnectionResetError):
+        client.recv(1)
+
+
+def test_a_port_in_use_is_named_and_the_rest_works(lab: Lab) -> None:
+    lab.apply()
+    taken = lab.host.listen(22)
+    problems = lab.problems(public())
+    assert [problem[:2] for problem in problems] == [("publicAddress", ADDRESS)]
+    assert "TCP port 22" in problems[0][2]
+    with guests(lab, *public().ports) as (one,):
+        with echo(lab.host.connect(ADDRESS, 80), one.listen(80)):
+            pass
+        taken.close()
+        assert lab.problems(public()) == ()
+        with echo(lab.host.connect(ADDRESS, 22), one.listen(22)):
+            pass
+
+
+def test_the_guests_group_in_the_kernel_is_not_asked_again(lab: Lab) -> None:
+    """The forwarder's connection comes from the gateway: a rule that denies the VNet must not catch it."""
+    group = nsg("n", rule(100, "Inbound", "Deny", source="VirtualNetwork"), rule(200, "Inbound", "Allow", 22))
+    lab.apply(public(group))
+    with guests(lab, *public(group).ports) as (one,), echo(lab.host.connect(ADDRESS, 22), one.listen(22)):
+        pass
