@@ -1,0 +1,129 @@
+"""The QEMU driver: one Guest per folder under STATE/vms. QEMU processes outlive it and are adopted by the next."""
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+import structlog
+
+from skerry.host.compute.driver import DiskFile, Machine
+from skerry.host.compute.qemu import record
+from skerry.host.compute.qemu.guest import Guest
+from skerry.host.compute.qemu.launch import Setting
+from skerry.host.compute.qemu.machine_types import newest_q35
+from skerry.host.compute.qemu.process import identity
+from skerry.host.compute.qemu.qmp import Loop
+from skerry.host.compute.qemu.record import Record
+from skerry.hostspec import VmSpec
+
+log = structlog.get_logger()
+
+TEND_SECONDS = 2.0
+
+
+class QemuCompute:
+    """A ComputeDriver on QEMU. Creating it adopts every guest that runs under `folder` (STATE/vms)."""
+
+    def __init__(self, folder: Path, accelerator: Literal["kvm", "tcg"], netns: str | None) -> None:
+        self.accelerator: Literal["kvm", "tcg", "fake"] = accelerator
+        self._folder = folder
+        self._setting = Setting(accelerator, identity(), netns)
+        self._loop = Loop()
+        self._lock = threading.Lock()
+        self._callbacks: list[Callable[[str], None]] = []
+        self._guests: dict[str, Guest] = {}
+        self._closing = threading.Event()
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._adopt()
+        self._janitor = threading.Thread(target=self._tend, name="skerry-tend", daemon=True)
+        self._janitor.start()
+
+    def machines(self) -> Mapping[str, Machine]:
+        """Every VM that was started here and not forgotten."""
+        return {vm: guest.machine() for vm, guest in self._all().items()}
+
+    def start(self, spec: VmSpec, disks: Sequence[DiskFile], taps: Sequence[int]) -> None:
+        """Boot the VM; see ComputeDriver."""
+        self._guest(spec.id).start(spec, disks, taps)
+
+    def acknowledge(self, vm: str, start_generation: int) -> None:
+        """Record that the VM ran already."""
+        if guest := self._known(vm):
+            guest.acknowledge(start_generation)
+
+    def shutdown(self, vm: str) -> None:
+        """Press the power button."""
+        if guest := self._known(vm):
+            guest.shutdown()
+
+    def kill(self, vm: str) -> None:
+        """End the process and wait for it."""
+        if guest := self._known(vm):
+            guest.kill()
+
+    def forget(self, vm: str) -> None:
+        """Kill, and remove every trace."""
+        if guest := self._known(vm):
+            guest.forget()
+            with self._lock:
+                self._guests.pop(vm, None)
+            self._changed(vm)
+
+    def serial_log(self, vm: str) -> bytes | None:
+        """The end of the serial log."""
+        guest = self._known(vm)
+        return guest.serial_log() if guest else None
+
+    def on_event(self, callback: Callable[[str], None]) -> None:
+        """Call back when a VM's state may have changed."""
+        self._callbacks.append(callback)
+
+    def close(self) -> None:
+        """Disconnect from all guests, which go on."""
+        self._closing.set()
+        self._janitor.join()
+        self._callbacks.clear()
+        for guest in self._all().values():
+            guest.close()
+        self._loop.close()
+
+    def _adopt(self) -> None:
+        for folder in sorted(self._folder.iterdir()):
+            kept = record.load(folder)
+            if kept is None:
+                continue
+            guest = Guest(folder, kept, self._setting, self._loop, self._changed)
+            guest.adopt()
+            self._guests[kept.id] = guest
+            log.info("found a VM", vm=kept.id, state=guest.machine().state, reason=kept.reason)
+
+    def _guest(self, vm: str) -> Guest:
+        """The VM's guest, made with the newest machine type when it is new here."""
+        machine = newest_q35(self._setting.binary)
+        with self._lock:
+            if vm not in self._guests:
+                folder = self._folder / vm
+                folder.mkdir(mode=0o700, exist_ok=True)
+                self._guests[vm] = Guest(folder, Record(vm, machine), self._setting, self._loop, self._changed)
+            return self._guests[vm]
+
+    def _known(self, vm: str) -> Guest | None:
+        with self._lock:
+            return self._guests.get(vm)
+
+    def _all(self) -> dict[str, Guest]:
+        with self._lock:
+            return dict(self._guests)
+
+    def _changed(self, vm: str) -> None:
+        for callback in list(self._callbacks):
+            callback(vm)
+
+    def _tend(self) -> None:
+        while not self._closing.wait(TEND_SECONDS):
+            for vm, guest in self._all().items():
+                try:
+                    guest.tend()
+                except OSError as error:
+                    log.warning("a VM could not be looked after", vm=vm, error=str(error))

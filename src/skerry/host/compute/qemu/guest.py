@@ -1,0 +1,307 @@
+"""One VM on QEMU: its folder, its process, its monitor, and what is known of its state.
+
+    halted ──start──▶ running ──SHUTDOWN event───────▶ halted (asked | guest-shutdown), process paused
+      ▲                  ├──GUEST_PANICKED event────▶ halted (crashed), process paused
+      └──kill────────────┴──connection and process lost──▶ halted (crashed)
+
+`record` on disk is written at every arrow. The lock keeps start, kill and forget of one VM apart; events only set
+fields and never wait for it.
+"""
+
+import os
+import shutil
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import structlog
+from msgspec.structs import replace
+
+from skerry.host.compute.driver import DiskFile, Machine, Reason
+from skerry.host.compute.qemu import process, record, serial
+from skerry.host.compute.qemu.agent_channel import agent_version
+from skerry.host.compute.qemu.cgroups import Cgroups
+from skerry.host.compute.qemu.launch import AGENT_SOCKET, QMP_SOCKET, Launched, Setting, launch
+from skerry.host.compute.qemu.process import Process
+from skerry.host.compute.qemu.qmp import Event, Loop, Monitor
+from skerry.host.compute.qemu.record import Record
+from skerry.host.errors import HostError
+from skerry.hostspec import VmSpec
+
+log = structlog.get_logger()
+
+START_SECONDS, RECONNECT_SECONDS = 30.0, 5.0
+DIED = "the QEMU process ended unexpectedly"
+PANICKED = "the guest's kernel panicked; the serial log shows why"
+
+
+class Guest:
+    """Created for a folder under STATE/vms; `adopt` finds what runs there."""
+
+    def __init__(
+        self, folder: Path, kept: Record, setting: Setting, loop: Loop, changed: Callable[[str], None]
+    ) -> None:
+        self._folder = folder
+        self._setting = setting
+        self._loop = loop
+        self._changed = changed
+        self._lock = threading.RLock()
+        self._saving = threading.Lock()
+        self._cgroups = Cgroups()
+        self._record = kept
+        self._process: Process | None = None
+        self._launched: Launched | None = None
+        self._monitor: Monitor | None = None
+        self._asked = False
+        self._trouble = ""
+
+    def machine(self) -> Machine:
+        """What is known now; nothing is asked of anyone."""
+        kept, alive = self._record, self._process is not None
+        return Machine(
+            id=kept.id,
+            process=alive,
+            state="running" if alive and not kept.reason else "halted",
+            reason=kept.reason,
+            start_generation=kept.start_generation,
+            restart_generation=kept.restart_generation,
+            vcpus=kept.vcpus,
+            memory_bytes=kept.memory_bytes,
+            agent_version=kept.agent_version,
+            message=kept.message or self._trouble,
+            disks=kept.disks,
+        )
+
+    # --- orders ------------------------------------------------------------------------------------------------
+
+    def start(self, vm: VmSpec, disks: Sequence[DiskFile], taps: Sequence[int]) -> None:
+        """Start it unless its process lives. Nothing is left running when this raises."""
+        with self._lock:
+            if self._process is not None:
+                return
+            self._note(pid=0, boot=process.boot_id(), reason="", message="", disks=_ids(vm))
+            launched = launch(self._setting, self._record.machine, self._folder, vm, disks=disks, taps=taps)
+            try:
+                self._settle(vm, launched)
+            except BaseException:
+                self._abort(launched)
+                raise
+            self._launched = launched
+        self._changed(vm.id)
+
+    def acknowledge(self, start_generation: int) -> None:
+        """Note an order that was met already."""
+        self._note(start_generation=start_generation)
+
+    def shutdown(self) -> None:
+        """Press the power button."""
+        self._asked = True
+        if self._monitor is not None:
+            self._monitor.execute("system_powerdown")
+
+    def kill(self) -> None:
+        """End the process and wait. The reason it halted for, if it had, stays."""
+        with self._lock:
+            self._note(reason=self._record.reason or "asked")
+            if self._process is not None:
+                process.end(self._process)
+            self._process = None
+            self._let_go()
+            self._note(pid=0)
+            self._cgroups.remove(self._record.id)
+        self._changed(self._record.id)
+
+    def forget(self) -> None:
+        """Kill and remove the folder."""
+        with self._lock:
+            self.kill()
+            shutil.rmtree(self._folder)
+
+    def close(self) -> None:
+        """Disconnect from a guest that goes on."""
+        with self._lock:
+            if self._monitor is not None:
+                self._monitor.close()
+            self._monitor = None
+
+    def tend(self) -> None:
+        """What is due now and then: keep the serial log small, look after a QEMU whose monitor is lost."""
+        serial.rotate(self._folder)
+        if self._process is not None and self._monitor is None:
+            self._after_close()
+
+    def serial_log(self) -> bytes | None:
+        """The end of the serial log."""
+        return serial.end_of_log(self._folder)
+
+    # --- adoption ----------------------------------------------------------------------------------------------
+
+    def adopt(self) -> None:
+        """Find the VM's process of an earlier Skerry and connect to it; else say why there is none."""
+        found = self._find()
+        if found is None:
+            if not self._record.reason and self._record.start_generation:
+                rebooted = self._record.boot != process.boot_id()
+                self._halted("host-rebooted" if rebooted else "crashed", "" if rebooted else DIED)
+            return
+        self._process = found
+        self._reconnect()
+
+    def _find(self) -> Process | None:
+        kept = self._record
+        if kept.boot != process.boot_id() or (kept.pid == 0 and kept.reason):
+            return None
+        if kept.pid == 0:
+            return process.find_qemu(kept.id)
+        known = Process(kept.pid, kept.started)
+        return known if process.is_qemu_of(known, kept.id) else None
+
+    # --- starting ----------------------------------------------------------------------------------------------
+
+    def _settle(self, vm: VmSpec, launched: Launched) -> None:
+        """Note the process at once, so that it is never lost; then wait for its monitor."""
+        found = process.look_up(launched.child.pid)
+        if found is None:
+            raise HostError(f"QEMU ended at once: {launched.last_words()}")
+        self._process = found
+        self._note(pid=found.pid, started=found.started, argv=tuple(launched.argv))
+        self._cgroups.limit(vm.id, found.pid, vm.memory_bytes, vm.vcpus)
+        self._await_monitor(launched)
+        self._note(
+            start_generation=vm.start_generation,
+            restart_generation=vm.restart_generation,
+            vcpus=vm.vcpus,
+            memory_bytes=vm.memory_bytes,
+            agent_version="",
+        )
+
+    def _await_monitor(self, launched: Launched) -> None:
+        """The socket listens since before QEMU ran, so a connection stands at once; its greeting is the answer."""
+        self._asked = False
+        self._trouble = ""
+        try:
+            self._connect(START_SECONDS)
+        except HostError as error:
+            # The pipe may be read only after the process is gone: its last words come just before.
+            for _ in range(20):
+                if launched.ended():
+                    break
+                time.sleep(0.05)
+            words = launched.last_words()
+            raise HostError(f"QEMU did not start: {words or error}") from error
+
+    def _abort(self, launched: Launched) -> None:
+        self._process = None
+        with suppress(HostError):
+            if (found := process.look_up(launched.child.pid)) is not None:
+                process.end(found)
+        launched.child.wait()
+        os.close(launched.errors)
+        self._let_go()
+        self._note(pid=0)
+        self._cgroups.remove(self._record.id)
+
+    def _connect(self, seconds: float) -> None:
+        monitor = Monitor(self._loop, self._on_event, self._on_close)
+        monitor.connect(self._folder / QMP_SOCKET, seconds)
+        self._monitor = monitor
+        match monitor.status():
+            case "shutdown":
+                self._halted("guest-shutdown")
+            case "guest-panicked":
+                self._halted("crashed", PANICKED)
+            case "internal-error":
+                self._halted("crashed", "the guest's virtual CPU failed (QEMU: internal-error)")
+
+    # --- what the guest does (called from the QMP thread) -------------------------------------------------------
+
+    def _on_event(self, event: Event) -> None:
+        match event:
+            case {"event": "SHUTDOWN", "data": {"guest": True, "reason": "guest-shutdown"}}:
+                self._halted("asked" if self._asked else "guest-shutdown")
+            case {"event": "GUEST_PANICKED"}:
+                self._halted("crashed", PANICKED)
+            case {"event": "BLOCK_IO_ERROR", "data": {"action": "stop"}}:
+                self._trouble = "paused: one of its disks can't be written, the host's disk may be full"
+                self._changed(self._record.id)
+            case {"event": "RESUME"}:
+                self._trouble = ""
+                self._changed(self._record.id)
+            case {"event": "VSERPORT_CHANGE", "data": {"open": True}}:
+                self._loop.spawn(self._ask_agent())
+
+    async def _ask_agent(self) -> None:
+        version = await agent_version(self._folder / AGENT_SOCKET)
+        if version is not None and version != self._record.agent_version:
+            self._note(agent_version=version)
+            self._changed(self._record.id)
+
+    def _on_close(self) -> None:
+        """The connection is lost: nearly always because the process ended."""
+        threading.Thread(target=self._after_close, name="skerry-qemu-ended", daemon=True).start()
+
+    def _after_close(self) -> None:
+        alive = self._process
+        with self._lock:
+            # Ended by kill(), or another process runs by now.
+            if alive is None or self._process is not alive:
+                return
+            self._monitor = None
+            if self._still_alive(alive):
+                self._reconnect()
+                return
+            words = self._launched.last_words() if self._launched else ""
+            self._process = None
+            self._let_go()
+            self._halted("crashed", f"{DIED}: {words}" if words else DIED)
+
+    def _still_alive(self, alive: Process, seconds: float = 2.0) -> bool:
+        """Whether the process is there for good; one that closes its connection mostly is about to end."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if self._launched is not None:
+                self._launched.ended()
+            if process.look_up(alive.pid) != alive:
+                return False
+            time.sleep(0.02)
+        return True
+
+    def _reconnect(self) -> None:
+        try:
+            self._connect(RECONNECT_SECONDS)
+            self._trouble = ""
+        except HostError as error:
+            log.warning("a guest's QEMU doesn't answer", vm=self._record.id, error=str(error))
+            self._trouble = f"its QEMU runs but doesn't answer: {error}"
+
+    # --- what is known ------------------------------------------------------------------------------------------
+
+    def _halted(self, reason: Reason, message: str = "") -> None:
+        """The first reason counts: a guest that halted and is then killed has halted by itself."""
+        if not self._record.reason:
+            self._note(reason=reason, message=message)
+            log.info("guest halted", vm=self._record.id, reason=reason, message=message)
+        self._changed(self._record.id)
+
+    def _let_go(self) -> None:
+        """Drop the connection, the child and its pipe. The process is gone."""
+        if self._monitor is not None:
+            with suppress(HostError):
+                self._monitor.close()
+        self._monitor = None
+        if self._launched is not None:
+            self._launched.child.wait()
+            os.close(self._launched.errors)
+        self._launched = None
+
+    def _note(self, **changes: object) -> None:
+        with self._saving:
+            self._record = replace(self._record, **changes)
+            if self._folder.is_dir():
+                record.save(self._folder, self._record)
+
+
+def _ids(vm: VmSpec) -> tuple[str, ...]:
+    return tuple(attachment.disk for attachment in vm.disks)

@@ -1,0 +1,134 @@
+"""Starting one QEMU: its descriptors, its argv, its process, and its own words when it won't start."""
+
+import os
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from subprocess import Popen
+
+from skerry.host import run
+from skerry.host.compute.driver import DiskFile
+from skerry.host.compute.qemu import argv, firmware, process, serial
+from skerry.host.compute.qemu.argv import Descriptors, Disk, Layer
+from skerry.host.compute.qemu.machine_types import BINARY
+from skerry.host.compute.qemu.process import Identity
+from skerry.host.compute.qemu.qmp import listening
+from skerry.host.errors import HostError, Refused
+from skerry.host.files import write_atomically
+from skerry.host.provisioning.iso import provisioning_cd
+from skerry.host.provisioning.ovf import ovf_env
+from skerry.hostspec import VmSpec
+
+CD = "provisioning.iso"
+QMP_SOCKET, SERIAL_SOCKET, AGENT_SOCKET = "qmp.sock", "serial.sock", "qga.sock"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is the same for every guest of this host. `netns` is the path of the empty network namespace."""
+
+    accelerator: str
+    user: Identity | None
+    netns: str | None
+    binary: str = BINARY
+
+    def confine(self, words: Sequence[str]) -> list[str]:
+        """The command line inside its namespace and without rights."""
+        groups = process.kvm_groups() if self.accelerator == "kvm" else []
+        return process.confined(words, self.user, self.netns, groups)
+
+
+@dataclass
+class Launched:
+    """A QEMU just started. `errors` is the reading end of its stderr: bounded, and never blocking the guest."""
+
+    argv: list[str]
+    child: Popen[bytes]
+    errors: int
+
+    def last_words(self) -> str:
+        """What it printed since the last look."""
+        with suppress(BlockingIOError):
+            return os.read(self.errors, 1 << 16).decode(errors="replace").strip()
+        return ""
+
+    def ended(self) -> bool:
+        """Whether it is gone; reaps it."""
+        return self.child.poll() is not None
+
+
+def launch(
+    setting: Setting, machine: str, folder: Path, vm: VmSpec, *, disks: Sequence[DiskFile], taps: Sequence[int]
+) -> Launched:
+    """Start a QEMU for `vm`. All it needs is opened here, by us, so that its user needs no access to our folders."""
+    _refuse(vm, disks, taps)
+    with ExitStack() as opened:
+        fds = _descriptors(opened, folder, vm, disks, taps)
+        words = setting.confine(argv.command_line(setting.binary, machine, setting.accelerator, vm, fds))
+        reading, writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        opened.callback(os.close, writing)
+        try:
+            child = run.start(words, pass_fds=argv.inherited(fds), output=writing)
+        except Exception:
+            os.close(reading)
+            raise
+        return Launched(words, child, reading)
+
+
+def _refuse(vm: VmSpec, disks: Sequence[DiskFile], taps: Sequence[int]) -> None:
+    if len(taps) != len(vm.macs) or len(disks) != len(vm.disks):
+        raise HostError(f"VM {vm.id} was given {len(disks)} disk files and {len(taps)} TAPs")
+    if len(taps) > argv.MOST_NICS:
+        raise Refused(f"VM {vm.id} has {len(taps)} NICs; a guest can have {argv.MOST_NICS}")
+
+
+def _descriptors(
+    opened: ExitStack, folder: Path, vm: VmSpec, disks: Sequence[DiskFile], taps: Sequence[int]
+) -> Descriptors:
+    return Descriptors(
+        qmp=_listen(opened, folder / QMP_SOCKET),
+        serial=_listen(opened, folder / SERIAL_SOCKET),
+        agent=_listen(opened, folder / AGENT_SOCKET),
+        serial_log=_keep(opened, serial.open_log(folder)),
+        disks=tuple(_disk(opened, at.disk, file) for at, file in zip(vm.disks, disks, strict=True)),
+        taps=tuple(taps),
+        cd=_cd(opened, folder, vm),
+        firmware=_firmware(opened, folder) if vm.firmware == "uefi" else None,
+    )
+
+
+def _disk(opened: ExitStack, name: str, file: DiskFile) -> Disk:
+    top = Layer(_open(opened, Path(file.path), writable=not file.read_only), file.format)
+    below = [Layer(_open(opened, Path(path)), kind) for path, kind in file.backing]
+    return Disk(name, (top, *below), file.lun, file.read_only)
+
+
+def _cd(opened: ExitStack, folder: Path, vm: VmSpec) -> int | None:
+    """The provisioning CD, written anew; a provisioned guest's is removed, for it holds secrets."""
+    path = folder / CD
+    if vm.provisioning is None:
+        path.unlink(missing_ok=True)
+        return None
+    write_atomically(path, provisioning_cd(ovf_env(vm.provisioning)))
+    return _open(opened, path)
+
+
+def _firmware(opened: ExitStack, folder: Path) -> tuple[int, int]:
+    return _open(opened, firmware.CODE), _open(opened, firmware.variables(folder), writable=True)
+
+
+def _listen(opened: ExitStack, path: Path) -> int:
+    return opened.enter_context(listening(path)).fileno()
+
+
+def _open(opened: ExitStack, path: Path, *, writable: bool = False) -> int:
+    try:
+        return _keep(opened, os.open(path, (os.O_RDWR if writable else os.O_RDONLY) | os.O_CLOEXEC))
+    except OSError as error:
+        raise HostError(f"{path} can't be opened: {error.strerror}") from error
+
+
+def _keep(opened: ExitStack, descriptor: int) -> int:
+    opened.callback(os.close, descriptor)
+    return descriptor

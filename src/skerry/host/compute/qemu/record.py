@@ -1,0 +1,51 @@
+"""What outlives Skerry about a VM: STATE/vms/ID/argv.json, written before and after each change that matters."""
+
+from pathlib import Path
+
+import msgspec
+import structlog
+
+from skerry.host.compute.driver import Reason
+from skerry.host.files import write_atomically
+
+log = structlog.get_logger()
+
+FILE = "argv.json"
+
+
+class Record(msgspec.Struct, frozen=True):
+    """`machine` is the machine type, pinned for the VM's life so that a newer QEMU doesn't change its hardware.
+
+    `argv`, `pid`, `started`, `boot` are of its last process (pid 0: none noted); `reason`: why it was last seen halted.
+    """
+
+    id: str
+    machine: str
+    argv: tuple[str, ...] = ()
+    pid: int = 0
+    started: int = 0
+    boot: str = ""
+    start_generation: int = 0
+    restart_generation: int = 0
+    vcpus: int = 0
+    memory_bytes: int = 0
+    disks: tuple[str, ...] = ()
+    reason: Reason = ""
+    message: str = ""
+    agent_version: str = ""
+
+
+def save(folder: Path, record: Record) -> None:
+    """Durable when this returns."""
+    write_atomically(folder / FILE, msgspec.json.format(msgspec.json.encode(record), indent=1))
+
+
+def load(folder: Path) -> Record | None:
+    """The record, or None when there is none that can be read."""
+    try:
+        return msgspec.json.decode((folder / FILE).read_bytes(), type=Record)
+    except FileNotFoundError:
+        return None
+    except msgspec.DecodeError as error:
+        log.error("a VM's record can't be read; it is left alone", folder=str(folder), error=str(error))
+        return None
