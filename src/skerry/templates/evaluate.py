@@ -12,6 +12,7 @@ from skerry.templates.functions import Function, find
 from skerry.templates.values import MAX_WEIGHT, find_key, is_integer, kind, weigh, within_text
 
 MAX_COPIES = 800  # ARM's limit for one loop
+_TOO_LARGE = "The value grows beyond the 4 MB that a template may have"
 
 Leaf = Callable[[str, Frame, str], Any]
 """leaf(text, frame, path) → the value that a string of the template stands for."""
@@ -144,13 +145,13 @@ class Budget:
     def spend(self, amount: int, path: str) -> None:
         self._left -= amount
         if self._left < 0:
-            raise invalid("The value grows beyond the size that a template may have", path)
+            raise invalid(_TOO_LARGE, path)
 
     def spend_value(self, value: Any, path: str) -> None:
         try:
             self.spend(weigh(value, self._left), path)
-        except Fault as fault:
-            raise invalid(fault.message.rstrip("."), path) from None
+        except Fault:
+            raise invalid(_TOO_LARGE, path) from None
 
 
 def expand(value: Any, frame: Frame, path: str, leaf: Leaf = evaluate_text, budget: Budget | None = None) -> Any:
