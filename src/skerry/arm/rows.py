@@ -46,9 +46,15 @@ def set_state(row: ResourceRow, state: str) -> None:
 
 
 def new_operation(
-    row: ResourceRow, kind: str, *, step: str = "start", seconds: float, state: dict[str, Any] | None = None
+    row: ResourceRow,
+    kind: str,
+    *,
+    step: str = "start",
+    seconds: float,
+    state: dict[str, Any] | None = None,
+    owns: bool = True,
 ) -> OperationRow:
-    """A new operation on a resource, which it owns from now on. The caller saves both."""
+    """A new operation on a resource, which it owns from now on unless its kind owns nothing. The caller saves both."""
     operation = OperationRow(
         id=str(uuid.uuid4()),
         kind=kind,
@@ -58,7 +64,8 @@ def new_operation(
         deadline=time.time() + seconds,
         state=state or {},
     )
-    row.operation = operation.id
+    if owns:
+        row.operation = operation.id
     return operation
 
 

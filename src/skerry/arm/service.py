@@ -156,8 +156,7 @@ class ResourceService:
         return self.put(work, resource, merge_patch(stored, body), conditions)
 
     def _check_writable(self, work: UnitOfWork, resource: ResourceId, kind: AnyType) -> None:
-        if (isinstance(kind, EmbeddedType) and kind.read_only) or (isinstance(kind, ResourceType) and not kind.puts):
-            raise BadRequest("ReadOnlyResource", f"A resource of type '{kind.name}' can't be written.")
+        _refuse_read_only(kind)
         if kind.name == GROUP_TYPE:
             self.check_subscription(resource.subscription)
             return
@@ -236,6 +235,7 @@ class ResourceService:
         kind = self.registry.get(resource.type)
         self.check_group(work, resource)
         if isinstance(kind, EmbeddedType):
+            _refuse_read_only(kind)
             return self._embedded.delete(work, kind, resource, conditions or Conditions())
         row = work.resources.get(resource.key)
         if row is None:
@@ -272,6 +272,11 @@ def unknown_action(kind: AnyType, name: str) -> BadRequest:
     known = sorted([*kind.actions, *kind.views]) if isinstance(kind, ResourceType) else []
     has = f"It has: {', '.join(known)}." if known else "It has none."
     return BadRequest("InvalidAction", f"'{kind.name}' has no action '{name}' that Skerry supports. {has}")
+
+
+def _refuse_read_only(kind: AnyType) -> None:
+    if (isinstance(kind, EmbeddedType) and kind.read_only) or (isinstance(kind, ResourceType) and not kind.puts):
+        raise BadRequest("ReadOnlyResource", f"A resource of type '{kind.name}' can't be written.")
 
 
 def _check_tags(tags: Mapping[str, str]) -> None:

@@ -134,12 +134,11 @@ class Engine:
         return goes_on
 
     def _step(self, work: UnitOfWork, operation: OperationRow) -> bool:
-        row = work.resources.get(operation.target)
-        if row is None or row.operation != operation.id:
+        row, kind = work.resources.get(operation.target), self._kinds[operation.kind]
+        if row is None or (kind.owns and row.operation != operation.id):
             _end(operation, "Canceled", _preempted(operation))
             return False
         context = StepContext(work, operation, row, self._service, time.time())
-        kind = self._kinds[operation.kind]
         if context.now > operation.deadline:
             self._fail(context, kind, kind.timed_out(context) if kind.timed_out else _too_late(operation))
             return False

@@ -72,6 +72,7 @@ class OperationKind:
 
     `on_failure` runs in the failing transaction: the place to undo. `timed_out` makes the error of a deadline.
     `fails_resource`: a failure shows in the resource's provisioningState.
+    `owns=False`: waits for something without owning the resource; several may run at once, beside an owner.
     """
 
     name: str
@@ -79,3 +80,4 @@ class OperationKind:
     on_failure: Callable[[StepContext, ErrorDetail], None] = _keep
     timed_out: Callable[[StepContext], ErrorDetail] | None = None
     fails_resource: bool = True
+    owns: bool = True
