@@ -17,7 +17,7 @@ from skerry.templates.template import split_inner
 from skerry.templates.values import kind
 
 _INDEXED = re.compile(r"(.+)\[([0-9]{1,4})\]")
-_COLLECTING_LIMIT = 64 * 1024 * 1024
+_COLLECTING_LIMIT = 32 * 1024 * 1024
 
 
 class Directory:

@@ -40,6 +40,7 @@ def evaluate(node: Node, frame: Frame) -> Any:
     if "." in node.name:
         return _user_call(node, frame)
     try:
+        frame.clock.check()
         found = find(node.name)
     except Fault as fault:
         raise Fault(fault.message, node.offset) from None
@@ -105,7 +106,7 @@ def _user_call(node: Call, frame: Frame) -> Any:
         wanted = f"takes {len(found.parameters)} argument(s), and {len(node.arguments)} were given"
         raise Fault(f"The user-defined function '{node.name}' {wanted}.", node.offset)
     values = [evaluate(argument, frame) for argument in node.arguments]
-    inner = Frame(frame.scope, _Arguments(dict(zip(found.parameters, values, strict=True))))
+    inner = Frame(frame.scope, _Arguments(dict(zip(found.parameters, values, strict=True))), frame.clock)
     return expand(found.output, inner, found.path)
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
+from skerry.templates.errors import Fault
 from skerry.templates.scope import Scope
 
 Reference = Callable[[str, str | None, bool], Any]
@@ -30,6 +32,22 @@ class Names(Protocol):
     def deployment(self) -> dict[str, Any]: ...
 
 
+class Clock:
+    """How long evaluating may take, so that no template can keep a worker busy for ever."""
+
+    def __init__(self, seconds: float = 15) -> None:
+        self._seconds = seconds
+        self.restart()
+
+    def restart(self) -> None:
+        self._end = time.monotonic() + self._seconds
+
+    def check(self) -> None:
+        """Raises Fault when the time is over."""
+        if time.monotonic() > self._end:
+            raise Fault(f"The template takes more than the {self._seconds:g} seconds that evaluating it may take.")
+
+
 @dataclass(frozen=True, slots=True)
 class Frame:
     """`loops` maps each copy loop around the expression (lower case) to its index; `unnamed_loop` is the one that
@@ -37,6 +55,7 @@ class Frame:
 
     scope: Scope
     names: Names
+    clock: Clock
     loops: Mapping[str, int] = field(default_factory=dict)
     unnamed_loop: str | None = None
     reference: Reference | None = None

@@ -8,7 +8,7 @@ from typing import Any
 
 from skerry.templates.errors import Fault
 from skerry.templates.evaluate import expand, expand_copy
-from skerry.templates.frame import Frame, UserFunction
+from skerry.templates.frame import Clock, Frame, UserFunction
 from skerry.templates.parameters import Lazily, bound, given_values
 from skerry.templates.scope import Scope
 from skerry.templates.template import Parameter, Template, VariableCopy
@@ -17,9 +17,10 @@ from skerry.templates.template import Parameter, Template, VariableCopy
 class TemplateNames:
     """Parameters and variables of one template for one set of given values; variables are evaluated when used."""
 
-    def __init__(self, template: Template, given: Any, scope: Scope) -> None:
+    def __init__(self, template: Template, given: Any, scope: Scope, clock: Clock) -> None:
         self._template = template
         self._scope = scope
+        self._clock = clock
         self._given = given_values(template.parameters, given)
         self._parameters = Lazily(
             "parameter", {key: partial(self._bound, item) for key, item in template.parameters.items()}
@@ -57,12 +58,12 @@ class TemplateNames:
         return {item.name: {"value": self.parameter(item.name)} for item in self._template.parameters.values()}
 
     def _bound(self, parameter: Parameter) -> Any:
-        frame = Frame(self._scope, _Defaults(self, self._scope), in_defaults=True)
+        frame = Frame(self._scope, _Defaults(self, self._scope), self._clock, in_defaults=True)
         path = f"{parameter.path}.defaultValue"
         return bound(parameter, self._given, lambda: expand(parameter.fields["defaultvalue"], frame, path))
 
     def _variable(self, name: str, value: Any, path: str) -> Callable[[], Any]:
-        frame = Frame(self._scope, self)
+        frame = Frame(self._scope, self, self._clock)
         if isinstance(value, VariableCopy):
             return partial(expand_copy, name, value.fields, frame, path)
         return partial(expand, value, frame, path)

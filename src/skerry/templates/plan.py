@@ -17,7 +17,7 @@ from typing import Any
 from skerry.templates.dependencies import Directory, dependencies, ordered
 from skerry.templates.errors import OUTPUT_FAILED, Fault, TemplateError, invalid
 from skerry.templates.evaluate import expand, expand_copy
-from skerry.templates.frame import Frame, Reference
+from skerry.templates.frame import Clock, Frame, Reference
 from skerry.templates.instances import Instance, instances
 from skerry.templates.names import TemplateNames
 from skerry.templates.nested import deployment_properties
@@ -75,10 +75,10 @@ class PlannedResource:
 class Plan:
     """A template with its parameters bound. Make one with `load`."""
 
-    def __init__(self, outputs: tuple[Output, ...], names: TemplateNames, scope: Scope, found: list[Instance]) -> None:
+    def __init__(self, outputs: tuple[Output, ...], names: TemplateNames, frame: Frame, found: list[Instance]) -> None:
         self._outputs = outputs
         self._names = names
-        self._scope = scope
+        self._frame = frame
         self._directory = Directory(found)
         waits = dependencies(found)
         deployed = ordered([item for item in found if not item.existing], waits)
@@ -91,11 +91,13 @@ class Plan:
         `newGuid()` and `utcNow()` in defaults differ between calls; to plan again later with the same values, pass
         what `resolved_parameters` answered. Raises TemplateError(InvalidTemplate) for whatever is wrong.
         """
-        with _bounded():
+        clock = Clock()
+        with _bounded(clock):
             loaded = load_template(template)
-            names = TemplateNames(loaded, parameters, scope)
+            names = TemplateNames(loaded, parameters, scope, clock)
             names.resolved_parameters()
-            return cls(loaded.outputs, names, scope, instances(loaded.resources, Frame(scope, names)))
+            frame = Frame(scope, names, clock)
+            return cls(loaded.outputs, names, frame, instances(loaded.resources, frame))
 
     def _planned(self, item: Instance, waits: frozenset[str]) -> PlannedResource:
         def evaluated(reference: Reference) -> dict[str, Any]:
@@ -115,7 +117,7 @@ class Plan:
 
     def _body(self, item: Instance, reference: Reference) -> dict[str, Any]:
         result: dict[str, Any] = {}
-        with _bounded():
+        with _bounded(self._frame.clock):
             for key, value in item.declaration.body.items():
                 if key.lower() not in _STEERING:
                     name = _CANONICAL.get(key.lower(), key)
@@ -153,9 +155,9 @@ class Plan:
 
         Raises TemplateError(DeploymentOutputEvaluationFailed).
         """
-        frame = Frame(self._scope, self._names, reference=self._resolving(reference))
+        frame = self._frame.at_runtime(self._resolving(reference))
         result: dict[str, Any] = {}
-        with _bounded():
+        with _bounded(self._frame.clock):
             for output in self._outputs:
                 try:
                     if self._wanted(output, frame):
@@ -231,8 +233,10 @@ def _copied(output: Output, frame: Frame) -> list[Any]:
 
 
 @contextmanager
-def _bounded() -> Iterator[None]:
-    """Turns Python's recursion limit, which long chains of variables can reach, into an error of the template."""
+def _bounded(clock: Clock) -> Iterator[None]:
+    """Gives evaluating its time anew, and turns Python's recursion limit, which chains of some hundred variables can
+    reach, into an error of the template."""
+    clock.restart()
     try:
         yield
     except RecursionError:

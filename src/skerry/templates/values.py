@@ -56,9 +56,18 @@ def text_of(value: Any) -> str:
         return str(value)
     if value is None:
         return ""
+    return _json(value, 0).decode()
+
+
+def fingerprint(value: Any) -> bytes:
+    """Bytes that are equal for values that are `same` (but for −0.0 and 0.0), and different for others."""
+    return _json(value, orjson.OPT_SORT_KEYS)
+
+
+def _json(value: Any, options: int) -> bytes:
     weigh(value)
     try:
-        return orjson.dumps(value).decode()
+        return orjson.dumps(value, option=options)
     except TypeError:
         raise Fault("The value is nested too deeply to be written as JSON.") from None
 

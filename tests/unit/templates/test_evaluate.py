@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import strategies as st
 
 from skerry.templates.errors import TemplateError
 from skerry.templates.evaluate import evaluate_text, expand
-from skerry.templates.frame import Frame
+from skerry.templates.frame import Clock, Frame
 from skerry.templates.names import TemplateNames
 from skerry.templates.plan import Plan
 from skerry.templates.scope import Scope
@@ -21,7 +22,8 @@ SCHEMA = "https://schema.management.azure.com/schemas/2019-04-01/deploymentTempl
 @pytest.fixture
 def frame(scope: Scope) -> Frame:
     template = load_template({"$schema": SCHEMA, "contentVersion": "1", "resources": []})
-    return Frame(scope, TemplateNames(template, {}, scope))
+    clock = Clock()
+    return Frame(scope, TemplateNames(template, {}, scope, clock), clock)
 
 
 def body(load: Load, properties: Any, **sections: Any) -> Any:
@@ -191,6 +193,12 @@ def test_replace_and_join_are_refused_before_they_grow(value: Value) -> None:
     ):
         with pytest.raises(TemplateError, match="characters long, and 1048576 are allowed"):
             value(call, variables=big)
+
+
+def test_time_is_bounded(frame: Frame) -> None:
+    late = replace(frame, clock=Clock(seconds=-1))
+    with pytest.raises(TemplateError, match="seconds that evaluating it may take"):
+        evaluate_text("[add(1, 2)]", late, "here")
 
 
 def test_a_key_that_is_no_string_is_refused(frame: Frame) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from skerry.templates.errors import Fault
 from skerry.templates.functions.registry import ANY, array, function, integer, mapping, mistyped, text
-from skerry.templates.values import find_key, is_integer, same, text_of, within_text
+from skerry.templates.values import find_key, fingerprint, is_integer, same, text_of, within_text
 
 MAX_RANGE = 10_000  # ARM's limit
 
@@ -134,7 +134,8 @@ def union(*parts: Any) -> Any:
 def intersection(*parts: Any) -> Any:
     """What all arrays, or all objects, have in common."""
     if all(isinstance(part, list) for part in parts):
-        return _distinct(item for item in parts[0] if all(contains(part, item) for part in parts[1:]))
+        others = [{fingerprint(item) for item in part} for part in parts[1:]]
+        return _distinct(item for item in parts[0] if all(fingerprint(item) in other for other in others))
     common = _object_like_others(parts[0])
     for part in parts[1:]:
         common = _common(common, _object_like_others(part))
@@ -148,18 +149,7 @@ def _object_like_others(part: Any) -> dict[str, Any]:
 
 
 def _distinct(items: Iterable[Any]) -> list[Any]:
-    """Scalars are found by hash, so that only arrays and objects cost a comparison with each other."""
-    seen: set[tuple[type, Any]] = set()
-    result: list[Any] = []
-    for item in items:
-        if isinstance(item, list | dict):
-            known = any(same(item, other) for other in result if isinstance(other, list | dict))
-        else:
-            known = (type(item), item) in seen
-            seen.add((type(item), item))
-        if not known:
-            result.append(item)
-    return result
+    return list({fingerprint(item): item for item in reversed(list(items))}.values())[::-1]
 
 
 def _merge(base: dict[str, Any], added: dict[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,8 @@ from skerry.templates.functions.hashing import arm_guid, unique_text
 from skerry.templates.functions.registry import ANY, array, function, integer, mistyped, text
 from skerry.templates.values import is_integer, text_of, within_text
 
+MAX_DELIMITERS = 100
+
 
 @function("string", 1, 1)
 def string(value: Any) -> str:
@@ -65,6 +67,8 @@ def replace(value: Any, old: Any, new: Any) -> str:
 def split(value: Any, delimiter: Any) -> list[str]:
     """Cut at a delimiter, or at any of an array of them; at one place the first in the array wins."""
     delimiters = [text(item) for item in delimiter] if isinstance(delimiter, list) else [text(delimiter)]
+    if len(delimiters) > MAX_DELIMITERS:
+        raise Fault(f"it takes at most {MAX_DELIMITERS} delimiters.")
     pattern = "|".join(re.escape(item) for item in delimiters if item)
     return re.split(pattern, text(value)) if pattern else [text(value)]
 

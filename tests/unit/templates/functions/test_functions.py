@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from skerry.templates.errors import Fault, TemplateError
 from skerry.templates.evaluate import evaluate_text
 from skerry.templates.expression import Literal
-from skerry.templates.frame import Frame
+from skerry.templates.frame import Clock, Frame
 from skerry.templates.functions.registry import _TABLE
 from skerry.templates.names import TemplateNames
 from skerry.templates.scope import Scope
 from skerry.templates.template import load_template
+from skerry.templates.values import same
 
 Value = Callable[..., Any]
 GROUP = "/subscriptions/11111111-1111-1111-1111-111111111111/resourceGroups/rg1"
@@ -213,6 +214,7 @@ REFUSALS: list[tuple[str, str]] = [
     ("union(createArray(), createObject())", "either arrays only or objects only"),
     ("substring('abc', 2, 2)", "must lie within the string"),
     ("substring('abc', -1)", "must lie within the string"),
+    ("split('a', split(padLeft('', 200, ','), ','))", "at most 100 delimiters"),
     ("replace('a', '', 'b')", "to be replaced is empty"),
     ("padLeft('a', 2, '')", "must be one character"),
     ("padLeft('a', 1048577)", "characters long"),
@@ -301,7 +303,7 @@ ANYTHING = st.recursive(
     st.none()
     | st.booleans()
     | st.integers(-(2**63), 2**63 - 1)
-    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.floats(allow_nan=False, allow_infinity=False).map(lambda x: x + 0.0)
     | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=8,
@@ -319,8 +321,11 @@ def _frame(scope: Scope, values: list[Any]) -> Frame:
         "variables": {str(index): value for index, value in enumerate(values) if str(index) not in named},
         "resources": [],
     }
-    names = TemplateNames(load_template(template), {name: {"value": value} for name, value in named.items()}, scope)
-    return Frame(scope, names)
+    clock = Clock()
+    names = TemplateNames(
+        load_template(template), {name: {"value": value} for name, value in named.items()}, scope, clock
+    )
+    return Frame(scope, names, clock)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=400)
@@ -348,3 +353,16 @@ def test_any_format_gives_text_or_a_fault(pattern: str, values: list[Any]) -> No
 def test_a_printed_literal_evaluates_to_itself(value: Value) -> None:
     for text in ("it's", "", "[x]", "{0}"):
         assert value(str(Literal(text))) == text
+
+
+@given(st.lists(ANYTHING, max_size=6), st.lists(ANYTHING, max_size=6))
+def test_sets_of_values_agree_with_sameness(left: list[Any], right: list[Any]) -> None:
+    united = _TABLE["union"].call(left, right)
+    assert all(any(same(item, other) for other in united) for item in left + right)
+    assert not any(same(item, other) for index, item in enumerate(united) for other in united[:index])
+    common = _TABLE["intersection"].call(left, right)
+    assert all(contained(common, item) == contained(right, item) for item in left)
+
+
+def contained(items: list[Any], sought: Any) -> bool:
+    return any(same(item, sought) for item in items)
