@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
+import click
+
 from skerry.cli.errors import ApiError, CliError
 from skerry.cli.state import Credentials, credentials, needed, write_json
 
@@ -53,9 +55,16 @@ class Client:
 
     @classmethod
     def of(cls, state: Path) -> "Client":
-        """The client for `state`. Raises CliError when no Skerry runs on it."""
+        """The client for `state`, closed at the end of the command. Raises CliError when no Skerry runs on it."""
         server = needed(state)
-        return cls(server.base_url, state / "tls" / "ca.pem", credentials(state), state / "azure" / "skerry-token.json")
+        token_file = state / "azure" / "skerry-token.json"
+        client = cls(server.base_url, state / "tls" / "ca.pem", credentials(state), token_file)
+        click.get_current_context().call_on_close(client.close)
+        return client
+
+    def close(self) -> None:
+        """Give the connection up."""
+        self._connection.close()
 
     def group(self, group: str) -> str:
         """The id of a resource group."""

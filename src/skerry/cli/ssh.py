@@ -25,7 +25,7 @@ _USER = click.option("-l", "--user", help="Who to log in as; the administrator i
 @_USER
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 def ssh(target: Target, command: tuple[str, ...], user: str | None) -> None:
-    """Log in to a virtual machine, or run a command there."""
+    """Log in to a virtual machine, or run a command there: skerry vm ssh NAME [-- COMMAND]."""
     _execute(target, user, [], command)
 
 
@@ -40,11 +40,21 @@ def run(target: Target, command: tuple[str, ...], user: str | None) -> None:
 
 def _execute(target: Target, user: str | None, more: list[str], command: tuple[str, ...]) -> NoReturn:
     program = shutil.which("ssh")
+    words = _words(command)
     if program is None:
         raise CliError("ssh isn't installed. Run: apt-get install openssh-client")
     _, machine = target.look()
     login = f"{user or administrator(machine)}@{public_address(machine)}"
-    os.execv(program, ssh_arguments(target.state, str(machine.properties["vmId"]), login, more, list(command)))
+    os.execv(program, ssh_arguments(target.state, str(machine.properties["vmId"]), login, more, words))
+
+
+def _words(command: tuple[str, ...]) -> list[str]:
+    """The command without the `--` that may begin it. An option in its place was meant for us, and came too late."""
+    if command[:1] == ("--",):
+        return list(command[1:])
+    if command and command[0].startswith("-"):
+        raise click.UsageError(f"'{command[0]}' comes after NAME: options go before it, commands after `--`.")
+    return list(command)
 
 
 def ssh_arguments(state: Path, vm_id: str, target: str, more: list[str], command: list[str]) -> list[str]:
