@@ -3,9 +3,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.system.network.lab import Lab
 
 from skerry.host.network.routed import leftovers
-from tests.system.network.lab import Lab
 
 
 @pytest.fixture(scope="session")

@@ -23,7 +23,7 @@ from skerry.host.network.routed import NetworkProblems, RoutedNetwork
 from skerry.hostspec import NsgSpec, PortSpec, SecurityRule, SubnetSpec, VnetSpec
 
 T = TypeVar("T")
-REFUSED_AFTER = 0.35
+DROPPED_AFTER = 0.35
 """Seconds without an answer that count as dropped; an answer takes a millisecond."""
 INTERNET = "203.0.113.1"
 HOST = "198.51.100.2"
@@ -81,14 +81,18 @@ class Space:
         sock.connect((address, port))
         return sock
 
-    def reaches(self, address: str, port: int) -> bool:
+    def reaches(self, address: str, port: int, patience: float = 5) -> bool:
         """Whether a TCP connection can be made."""
         with self.new_socket() as sock:
-            sock.settimeout(REFUSED_AFTER)
-            with contextlib.suppress(TimeoutError, ConnectionRefusedError, OSError):
+            sock.settimeout(patience)
+            with contextlib.suppress(OSError):
                 sock.connect((address, port))
                 return True
             return False
+
+    def is_cut_off(self, address: str, port: int) -> bool:
+        """Whether a TCP connection can't be made: dropped or refused."""
+        return not self.reaches(address, port, DROPPED_AFTER)
 
     def http(self, request: str, address: str = "169.254.169.254", port: int = 80) -> tuple[int, str]:
         """Status and body of an answer; `request` is its head without the last empty line, or all of it."""
@@ -114,6 +118,8 @@ class FakeGuest(Space):
         self.inside(lambda: _set_up("eth0", mac=port.mac))
         if configure:
             self.inside(self._configure)
+            # The kernel takes up to a second to start sending on a link that came up.
+            self.connect("168.63.129.16", 80).close()
 
     def _configure(self) -> None:
         """What a DHCP client would set up for a subnet of 24 bits."""
@@ -285,7 +291,7 @@ def checksum(data: bytes) -> int:
     )
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
-    return ~total & 0xFFFF
+    return int(~total & 0xFFFF)
 
 
 def _tracked_addresses() -> set[str]:

@@ -75,10 +75,11 @@ class Daemon:
         return (pid, argv) if alive else None
 
 
-def find(argv: Sequence[str]) -> list[int]:
-    """The pids of all processes that run with exactly `argv`."""
+def find(argv: Sequence[str], *, launchers: bool = False) -> list[int]:
+    """The pids of all processes that run with exactly `argv`; with `launchers` also those about to become one."""
     pids = (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit())
-    return [pid for pid in pids if arguments(pid) == list(argv)]
+    lines = {pid: arguments(pid) for pid in pids}
+    return [pid for pid, line in lines.items() if (line[-len(argv) :] if launchers else line) == list(argv)]
 
 
 def arguments(pid: int) -> list[str]:

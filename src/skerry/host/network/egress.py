@@ -131,7 +131,7 @@ class Egress:
         """Whether tap0 came up; slirp4netns forks a helper that makes it, which must have ended too."""
         deadline = time.monotonic() + READY_SECONDS
         while time.monotonic() < deadline:
-            pids = find(self._slirp.argv)
+            pids = find(self._slirp.argv, launchers=True)
             if not pids:
                 return False
             if len(pids) == 1 and netns.inside(self._router, lambda: _has_link("tap0")):

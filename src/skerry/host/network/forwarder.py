@@ -8,6 +8,7 @@ forwarded.
 
 import asyncio
 import contextlib
+import ctypes
 import errno
 import fcntl
 import ipaddress
@@ -31,8 +32,8 @@ DIAL_SECONDS = 8
 CHUNK = 256 * 1024
 MAX_CONNECTIONS = 4096
 """At a time, over all addresses: what comes above is closed at once."""
-SIOCGIFFLAGS = 0x8913
-IFF_RUNNING = 0x40
+SIOCETHTOOL = 0x8946
+ETHTOOL_GLINK = 0x0A
 SO_MARK = 36
 
 
@@ -168,9 +169,7 @@ def _socket_towards(target: Target) -> socket.socket:
     """A socket inside the guest's VNet. Raises OSError at once when no QEMU holds the guest's TAP."""
     sock = netns.inside(target.namespace, socket.socket)
     try:
-        request = struct.pack("16sH14x", target.tap.encode(), 0)
-        flags = struct.unpack_from("H", fcntl.ioctl(sock, SIOCGIFFLAGS, request), 16)[0]
-        if not flags & IFF_RUNNING:
+        if not _has_carrier(sock, target.tap):
             raise OSError(errno.EHOSTDOWN, "the VM doesn't run")
         sock.setsockopt(socket.SOL_SOCKET, SO_MARK, FORWARDER_MARK)
         sock.setblocking(False)
@@ -179,6 +178,13 @@ def _socket_towards(target: Target) -> socket.socket:
         sock.close()
         raise
     return sock
+
+
+def _has_carrier(sock: socket.socket, link: str) -> bool:
+    """Whether somebody holds the TAP now; the interface's flags would tell it up to a second late."""
+    value = (ctypes.c_uint32 * 2)(ETHTOOL_GLINK, 0)
+    fcntl.ioctl(sock, SIOCETHTOOL, struct.pack("16sP16x", link.encode(), ctypes.addressof(value)))
+    return bool(value[1])
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:

@@ -25,10 +25,11 @@ _UNICAST, _UNREACHABLE = 1, 7
 
 @dataclass(frozen=True)
 class Guest:
-    """What is behind a TAP."""
+    """What is behind a TAP. `gateway` is what the platform's own connections to it come from."""
 
     mac: str
     address: str
+    gateway: str
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,11 @@ def _unreachable(netlink: IPRoute, wanted: frozenset[str]) -> None:
 
 
 def _ports(netlink: IPRoute, guests: Mapping[str, Guest], indexes: Mapping[str, int]) -> None:
-    routes = {(_destination(route), route.get("oif")) for route in _main_routes(netlink) if route["type"] == _UNICAST}
+    routes = {
+        (_destination(route), route.get("oif"), route.get("prefsrc"))
+        for route in _main_routes(netlink)
+        if route["type"] == _UNICAST
+    }
     neighbours = {
         (entry["ifindex"], entry.get("dst"), entry.get("lladdr"))
         for entry in netlink.get_neighbours(family=2)
@@ -132,13 +137,13 @@ def _link(netlink: IPRoute, name: str, link: Any) -> None:
         netlink.link("set", index=link["index"], state="up")
 
 
-def _route(netlink: IPRoute, guest: Guest, index: int, present: set[tuple[str, int | None]]) -> None:
+def _route(netlink: IPRoute, guest: Guest, index: int, present: set[tuple[str, int | None, str | None]]) -> None:
     wanted = f"{guest.address}/32"
-    for destination, device in present:
+    for destination, device, _ in present:
         if device == index and destination != wanted:
             netlink.route("del", dst=destination, oif=index, scope="link")
-    if (wanted, index) not in present:
-        netlink.route("replace", dst=wanted, oif=index, scope="link")
+    if (wanted, index, guest.gateway) not in present:
+        netlink.route("replace", dst=wanted, oif=index, scope="link", prefsrc=guest.gateway)
 
 
 def _neighbour(netlink: IPRoute, guest: Guest, index: int, present: set[tuple[int, str, str]]) -> None:

@@ -75,7 +75,8 @@ class RoutedNetwork:
             self._names.runtime.mkdir(exist_ok=True)
             problems = _attempts([("network", "host", self._apply_host)])
             problems += _attempts([("vnet", vnet.id, partial(self._apply_vnet, vnet, vnets)) for vnet in vnets])
-            problems += _attempts([("vnet", vnet.id, partial(self._way_out, vnet.id)) for vnet in vnets])
+            sound = [vnet.id for vnet in vnets if vnet.id not in {name for _, name, _ in problems}]
+            problems += _attempts([("vnet", vnet, partial(self._way_out, vnet)) for vnet in sound])
             self._vnets = {vnet.id: vnet for vnet in vnets}
             problems += self._remove_others()
             self._services.keep({port.id for vnet in vnets for port in vnet.ports})
@@ -92,7 +93,9 @@ class RoutedNetwork:
         raise HostError(f"port {port} is in no network of this host")
 
     def close(self, *, keep: bool) -> None:
-        """See NetworkDriver."""
+        """See NetworkDriver. No-op the second time."""
+        if self._closed.is_set():
+            return
         self._closed.set()
         self._watcher.join()
         with self._lock:
@@ -109,8 +112,7 @@ class RoutedNetwork:
 
     def _apply_vnet(self, vnet: VnetSpec, all_vnets: Sequence[VnetSpec]) -> None:
         _refuse_clashes(vnet, all_vnets)
-        fingerprint, transaction = rules.render(vnet)
-        layout = _layout(vnet)
+        fingerprint, transaction, layout = _plan(vnet)
         namespace = self._namespace(vnet.id)
         netns.create(namespace.name)
         netns.inside(namespace, links.prepare)
@@ -203,14 +205,24 @@ def _attempts(work: Sequence[tuple[str, str, Callable[[], None]]]) -> list[Probl
     return problems
 
 
+def _plan(vnet: VnetSpec) -> tuple[str, str, Layout]:
+    """The rules' fingerprint and transaction, and the devices. Raises Refused for what isn't an address or MAC."""
+    try:
+        return *rules.render(vnet), _layout(vnet)
+    except ValueError as error:
+        raise Refused(f"the network can't be made as specified: {error}; nothing of it was changed") from error
+
+
 def _layout(vnet: VnetSpec) -> Layout:
-    gateways = {gateway(subnet.prefix) for subnet in vnet.subnets}
+    subnets = {subnet.id: gateway(subnet.prefix) for subnet in vnet.subnets}
     guests = {
-        tap_name(port.id): Guest(port.mac.replace("-", ":").lower(), str(ipaddress.IPv4Address(port.address)))
+        tap_name(port.id): Guest(
+            port.mac.replace("-", ":").lower(), str(ipaddress.IPv4Address(port.address)), subnets.get(port.subnet, "")
+        )
         for port in vnet.ports
     }
     unreachable = {str(ipaddress.IPv4Network(prefix, strict=False)) for prefix in (*vnet.prefixes, "169.254.0.0/16")}
-    return Layout(frozenset(gateways | set(links.PLATFORM_ADDRESSES)), frozenset(unreachable), guests)
+    return Layout(frozenset(set(subnets.values()) | set(links.PLATFORM_ADDRESSES)), frozenset(unreachable), guests)
 
 
 def _refuse_clashes(vnet: VnetSpec, all_vnets: Sequence[VnetSpec]) -> None:
