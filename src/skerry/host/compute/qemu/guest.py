@@ -8,7 +8,6 @@
 fields and never wait for it.
 """
 
-import os
 import shutil
 import threading
 import time
@@ -124,7 +123,9 @@ class Guest:
         with self._lock:
             if self._monitor is not None:
                 self._monitor.close()
-            self._monitor = None
+            if self._launched is not None:
+                self._launched.let_go()
+            self._monitor = self._launched = None
 
     def tend(self) -> None:
         """What is due now and then: keep the serial log small, look after a QEMU whose monitor is lost."""
@@ -162,7 +163,7 @@ class Guest:
 
     def _settle(self, vm: VmSpec, launched: Launched) -> None:
         """Note the process at once, so that it is never lost; then wait for its monitor."""
-        found = process.look_up(launched.child.pid)
+        found = process.look_up(launched.pid)
         if found is None:
             raise HostError(f"QEMU ended at once: {launched.last_words()}")
         self._process = found
@@ -186,7 +187,7 @@ class Guest:
         except HostError as error:
             # The pipe may be read only after the process is gone: its last words come just before.
             for _ in range(20):
-                if launched.ended():
+                if launched.reap():
                     break
                 time.sleep(0.05)
             words = launched.last_words()
@@ -195,10 +196,10 @@ class Guest:
     def _abort(self, launched: Launched) -> None:
         self._process = None
         with suppress(HostError):
-            if (found := process.look_up(launched.child.pid)) is not None:
+            if (found := process.look_up(launched.pid)) is not None:
                 process.end(found)
-        launched.child.wait()
-        os.close(launched.errors)
+        launched.reap(wait=True)
+        launched.let_go()
         self._let_go()
         self._note(pid=0)
         self._cgroups.remove(self._record.id)
@@ -262,7 +263,7 @@ class Guest:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             if self._launched is not None:
-                self._launched.ended()
+                self._launched.reap()
             if process.look_up(alive.pid) != alive:
                 return False
             time.sleep(0.02)
@@ -292,8 +293,8 @@ class Guest:
                 self._monitor.close()
         self._monitor = None
         if self._launched is not None:
-            self._launched.child.wait()
-            os.close(self._launched.errors)
+            self._launched.reap(wait=True)
+            self._launched.let_go()
         self._launched = None
 
     def _note(self, **changes: object) -> None:

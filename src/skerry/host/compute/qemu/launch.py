@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from subprocess import Popen
 
 from skerry.host import run
 from skerry.host.compute.driver import DiskFile
@@ -41,10 +40,10 @@ class Setting:
 
 @dataclass
 class Launched:
-    """A QEMU just started. `errors` is the reading end of its stderr: bounded, and never blocking the guest."""
+    """A QEMU just started, our child. `errors` is the reading end of its stderr: bounded, never blocking the guest."""
 
     argv: list[str]
-    child: Popen[bytes]
+    pid: int
     errors: int
 
     def last_words(self) -> str:
@@ -53,9 +52,16 @@ class Launched:
             return os.read(self.errors, 1 << 16).decode(errors="replace").strip()
         return ""
 
-    def ended(self) -> bool:
-        """Whether it is gone; reaps it."""
-        return self.child.poll() is not None
+    def reap(self, *, wait: bool = False) -> bool:
+        """Whether it has ended, waiting for it if `wait`; its entry in the process table is gone then."""
+        try:
+            return os.waitpid(self.pid, 0 if wait else os.WNOHANG)[0] == self.pid
+        except ChildProcessError:
+            return True
+
+    def let_go(self) -> None:
+        """Close our end of the pipe. A QEMU that goes on loses what it prints, no more."""
+        os.close(self.errors)
 
 
 def launch(
@@ -73,7 +79,9 @@ def launch(
         except Exception:
             os.close(reading)
             raise
-        return Launched(words, child, reading)
+        # It may outlive us, so a Popen would warn; Launched does the reaping.
+        child.returncode = 0
+        return Launched(words, child.pid, reading)
 
 
 def _refuse(vm: VmSpec, disks: Sequence[DiskFile], taps: Sequence[int]) -> None:

@@ -27,8 +27,8 @@ def rotate(folder: Path) -> None:
         return
     beside = folder / f".{OLDER}.new"
     beside.write_bytes(_end(log, MOST))
-    os.truncate(log, 0)
     beside.replace(folder / OLDER)
+    os.truncate(log, 0)
 
 
 def end_of_log(folder: Path) -> bytes | None:
