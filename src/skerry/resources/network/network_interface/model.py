@@ -1,0 +1,131 @@
+"""A NIC's address, MAC and users.
+
+Links from a NIC, all but those to its NSG with its ipConfiguration's id as place: "subnet", "public-ip", "nsg",
+"address" (to `<subnet key>/addresses/<IP>`) and "mac" (to `macs/<MAC>`); a VM's of kind "nic" leads to the NIC.
+`row.private`: `mac`; and while its VM is on a host, where that is (see resources/network/spec.py).
+"""
+
+import hashlib
+from collections.abc import Sequence
+from ipaddress import IPv4Address, IPv4Network
+from itertools import count
+
+from skerry.arm.descriptor import Body, PutContext
+from skerry.arm.errors import BadRequest
+from skerry.arm.rows import body_of
+from skerry.resources.network.addresses import free_addresses, is_reserved, parse_address
+from skerry.resources.network.network_interface.wire import IpConfigurationProperties, NetworkInterface
+from skerry.resources.network.shared import stamp
+from skerry.resources.network.spec import mac_of, subnet_prefix
+from skerry.resources.network.virtual_network.model import allocations
+from skerry.store import Link, ResourceRow, UnitOfWork
+
+_TARGET = "ipConfigurations.privateIPAddress"
+
+
+def new_mac(work: UnitOfWork, key: str) -> str:
+    """A MAC address with Microsoft's prefix that no NIC has, as `00-0D-3A-01-02-03`."""
+    for attempt in count():
+        digits = hashlib.sha256(f"{key}/{attempt}".encode()).hexdigest()[:6].upper()
+        mac = f"00-0D-3A-{digits[:2]}-{digits[2:4]}-{digits[4:]}"
+        if not work.resources.links_to(_mac_key(mac)):
+            return mac
+    raise AssertionError("count() ended")
+
+
+def mac_link(row: ResourceRow) -> Link:
+    """The link that keeps other NICs from getting the MAC address."""
+    return Link(row.key, _mac_key(row.private["mac"]), "mac")
+
+
+def _mac_key(mac: str) -> str:
+    return f"macs/{mac.lower()}"
+
+
+def choose_address(
+    context: PutContext[NetworkInterface], wanted: IpConfigurationProperties, before: str | None, subnet: Body
+) -> str:
+    """The NIC's private address: the static one asked for, else the one before, else the lowest free one.
+
+    `subnet` is the subnet as it is stored; `before` is None for a NIC that wasn't in it. Raises BadRequest.
+    """
+    network = IPv4Network(subnet_prefix(subnet["properties"]))
+    links = allocations(context.work, subnet["id"].lower())
+    taken = {address: link for address, link in links.items() if link.source != context.row.key}
+    if wanted.private_ip_allocation_method == "Static":
+        return _static(context, wanted.private_ip_address or before, network, taken)
+    if before is not None:
+        return before
+    address = next(free_addresses(network, taken.keys()), None)
+    if address is None:
+        raise BadRequest(
+            "SubnetIsFull",
+            f"Subnet {subnet['name']} with address prefix {network} does not have enough capacity for 1 IP addresses.",
+            target="ipConfigurations.subnet",
+        )
+    return address
+
+
+def _static(
+    context: PutContext[NetworkInterface], text: str | None, network: IPv4Network, taken: dict[str, Link]
+) -> str:
+    if text is None:
+        raise BadRequest(
+            "PrivateIPAddressMissing",
+            f"Resource {context.row.id} has privateIPAllocationMethod Static and no privateIPAddress.",
+            target=_TARGET,
+        )
+    address = parse_address(text, _TARGET)
+    _check_in_subnet(address, network)
+    used = taken.get(str(address))
+    if used is not None:
+        raise BadRequest(
+            "PrivateIPAddressInUse",
+            f"IP configuration {context.row.id} is using the private IP address {address} which is already allocated "
+            f"to resource {used.place}.",
+            target=_TARGET,
+        )
+    return str(address)
+
+
+def _check_in_subnet(address: IPv4Address, network: IPv4Network) -> None:
+    if address not in network:
+        raise BadRequest(
+            "PrivateIPAddressNotInSubnet",
+            f"Private static IP address {address} does not belong to the range of subnet prefix {network}.",
+            target=_TARGET,
+        )
+    if is_reserved(address, network):
+        raise BadRequest(
+            "PrivateIPAddressInReservedRange",
+            f"Private static IP address {address} falls within reserved IP range of subnet prefix {network}.",
+            target=_TARGET,
+        )
+
+
+def expand(work: UnitOfWork, row: ResourceRow, body: Body) -> None:
+    """Show the VM that uses the NIC, and what is the same for every NIC here."""
+    properties = body["properties"]
+    links = work.resources.links_to(row.key, "nic")
+    vm = work.resources.get(links[0].source) if links else None
+    if vm is not None:
+        properties["virtualMachine"] = {"id": vm.id}
+        properties["primary"] = _is_primary(vm, row.key)
+    properties["macAddress"] = mac_of(row).replace(":", "-").upper()
+    properties |= {"hostedWorkloads": [], "tapConfigurations": [], "vnetEncryptionSupported": False}
+    stamp(properties["ipConfigurations"], row.etag)
+
+
+def _is_primary(vm: ResourceRow, key: str) -> bool:
+    nics = body_of(vm)["properties"]["networkProfile"]["networkInterfaces"]
+    marked = (nic["id"].lower() for nic in nics if nic.get("properties", {}).get("primary"))
+    return len(nics) == 1 or key in marked
+
+
+def in_use(row: ResourceRow, links: Sequence[Link]) -> BadRequest:
+    """Azure's refusal to delete a NIC that a VM has."""
+    return BadRequest(
+        "NicInUse",
+        f"Network Interface {row.id} is used by existing resource {links[0].source}. In order to delete the network "
+        "interface, it must be dissociated from the resource. To learn more, see aka.ms/deletenic.",
+    )

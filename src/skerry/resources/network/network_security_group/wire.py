@@ -1,0 +1,37 @@
+"""Microsoft.Network/networkSecurityGroups on the wire (https://learn.microsoft.com/rest/api/virtualnetwork)."""
+
+from skerry.arm.descriptor import ArmResource, Properties
+from skerry.resources.network.security_rules import SecurityRule, check_conflicts, default_rules, normalise
+from skerry.resources.network.shared import Reference, refuse_true
+
+
+class NetworkSecurityGroupProperties(Properties):
+    """`properties` of a group. `network_interfaces` and `subnets` are shown, never read."""
+
+    security_rules: list[SecurityRule] | None = None
+    default_security_rules: list[SecurityRule] | None = None
+    flush_connection: bool | None = None
+    network_interfaces: list[Reference] | None = None
+    subnets: list[Reference] | None = None
+    resource_guid: str | None = None
+    provisioning_state: str | None = None
+
+
+class NetworkSecurityGroup(ArmResource, kw_only=True):
+    """A network security group with its rules."""
+
+    properties: NetworkSecurityGroupProperties | None = None
+
+
+def validate(group: NetworkSecurityGroup, properties: NetworkSecurityGroupProperties) -> None:
+    """Check the rules, which have their ids already, and complete what GET shows. Raises BadRequest."""
+    refuse_true(
+        "flushConnection", properties.flush_connection, "flushConnection true would cut flows that are allowed."
+    )
+    rules = properties.security_rules or []
+    for rule in rules:
+        normalise(rule)
+    check_conflicts(rules)
+    properties.default_security_rules = default_rules(group.id)
+    properties.network_interfaces = properties.subnets = None
+    properties.provisioning_state = "Succeeded"

@@ -1,0 +1,203 @@
+"""What hosts should have of the networks: built from rows, refreshed in the transaction that changes them.
+
+A NIC whose VM is on a host has `{"host", "vm", "hostname"}` in its row's `private`. A host gets a VNet as soon as
+one of its NICs is there, with the ports that are there and the NSGs that its subnets and those ports use.
+This module reads stored bodies, which the types have validated; it imports no type, so that all of them can use it.
+"""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from ipaddress import IPv4Network
+from typing import Any
+
+import msgspec
+
+from skerry.arm.ids import parse_id
+from skerry.arm.rows import Body, body_of
+from skerry.hostspec import NsgSpec, PortSpec, SubnetSpec, VnetSpec
+from skerry.resources.network.security_rules import SecurityRule, rule_spec
+from skerry.store import ResourceRow, UnitOfWork
+
+_PLACE = ("host", "vm", "hostname")
+
+
+def _opaque(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()[:16]
+
+
+def port_id(nic_key: str) -> str:
+    """The id of a NIC's port on its host: 16 hex digits."""
+    return _opaque(nic_key)
+
+
+def vnet_spec_id(vnet_key: str) -> str:
+    """The id of a VNet on its hosts: 16 hex digits."""
+    return _opaque(vnet_key)
+
+
+def mac_of(nic: ResourceRow) -> str:
+    """A NIC's MAC address as `00:0d:3a:01:02:03`."""
+    mac: str = nic.private["mac"]
+    return mac.replace("-", ":").lower()
+
+
+def vnet_of(work: UnitOfWork, nic_key: str) -> str:
+    """The key of the VNet that a NIC is in."""
+    (link,) = work.resources.links_from(nic_key, "subnet")
+    return link.target.rpartition("/subnets/")[0]
+
+
+def place_nic(work: UnitOfWork, nic_row_key: str, host: str, vm: str, *, hostname: str) -> int:
+    """The NIC's VM is on `host` now: give the host its port. Returns the spec revision that has it."""
+    nic = work.resources.get(nic_row_key)
+    assert nic is not None
+    place = {"host": host, "vm": vm, "hostname": hostname}
+    if any(nic.private.get(name) != value for name, value in place.items()):
+        nic.private |= place
+        work.resources.save(nic)
+    return refresh(work, vnet_of(work, nic_row_key))[host]
+
+
+def unplace_nic(work: UnitOfWork, nic_row_key: str) -> int | None:
+    """The NIC's VM has left its host. Returns the spec revision without the port; None if it wasn't placed."""
+    nic = work.resources.get(nic_row_key)
+    if nic is None or not nic.private.get("host"):
+        return None
+    host: str = nic.private["host"]
+    for name in _PLACE:
+        nic.private.pop(name, None)
+    work.resources.save(nic)
+    vnet_key = vnet_of(work, nic_row_key)
+    left = refresh(work, vnet_key)
+    return left[host] if host in left else work.hosts.drop(host, "vnet", vnet_spec_id(vnet_key))
+
+
+def refresh_vnet(work: UnitOfWork, vnet_key: str) -> int | None:
+    """Bring the VNet up to date on every host that has it. Returns the highest spec revision; None if none has."""
+    return max(refresh(work, vnet_key).values(), default=None)
+
+
+def refresh(work: UnitOfWork, vnet_key: str) -> dict[str, int]:
+    """As `refresh_vnet`, with the revision of each host."""
+    placed = _placed(work, vnet_key)
+    vnet = work.resources.get(vnet_key) if placed else None
+    if vnet is None:
+        return {}
+    return {host: work.hosts.put(host, _vnet_spec(work, vnet, nics)) for host, nics in placed.items()}
+
+
+def _placed(work: UnitOfWork, vnet_key: str) -> dict[str, list[ResourceRow]]:
+    """The VNet's NICs by the host that they are on, in key order."""
+    keys = sorted({link.source for link in work.resources.links_under(f"{vnet_key}/subnets/", "subnet")})
+    rows = work.resources.get_many(keys)
+    found: dict[str, list[ResourceRow]] = defaultdict(list)
+    for key in keys:
+        if rows[key].private.get("host"):
+            found[rows[key].private["host"]].append(rows[key])
+    return found
+
+
+def _vnet_spec(work: UnitOfWork, vnet: ResourceRow, nics: Sequence[ResourceRow]) -> VnetSpec:
+    properties = body_of(vnet)["properties"]
+    bodies = [body_of(nic)["properties"] for nic in nics]
+    publics = work.resources.get_many(filter(None, (_public_key(body) for body in bodies)))
+    subnets = properties["subnets"]
+    groups = {key for part in (*bodies, *(s["properties"] for s in subnets)) if (key := _nsg_key(part))}
+    return VnetSpec(
+        id=vnet_spec_id(vnet.key),
+        prefixes=tuple(properties["addressSpace"]["addressPrefixes"]),
+        subnets=tuple(_subnet_spec(subnet) for subnet in subnets),
+        nsgs=tuple(_nsg_spec(row) for _, row in sorted(work.resources.get_many(groups).items())),
+        ports=tuple(_port_spec(nic, body, publics) for nic, body in zip(nics, bodies, strict=True)),
+        dns_servers=tuple(properties.get("dhcpOptions", {}).get("dnsServers", ())),
+    )
+
+
+def subnet_prefix(properties: Body) -> str:
+    """A subnet's one prefix, from whichever member has it."""
+    prefix: str = properties.get("addressPrefix") or properties["addressPrefixes"][0]
+    return prefix
+
+
+def _subnet_spec(subnet: Body) -> SubnetSpec:
+    properties = subnet["properties"]
+    nsg = _nsg_key(properties)
+    return SubnetSpec(_opaque(subnet["id"].lower()), subnet_prefix(properties), _opaque(nsg) if nsg else None)
+
+
+def _nsg_spec(row: ResourceRow) -> NsgSpec:
+    properties = body_of(row)["properties"]
+    rules = [
+        rule_spec(msgspec.convert(rule, SecurityRule))
+        for rule in (*properties["securityRules"], *properties["defaultSecurityRules"])
+    ]
+    return NsgSpec(_opaque(row.key), tuple(sorted(rules, key=lambda rule: (rule.direction, rule.priority))))
+
+
+def _port_spec(nic: ResourceRow, body: Body, publics: dict[str, ResourceRow]) -> PortSpec:
+    configuration, nsg = _configuration(body), _nsg_key(body)
+    public = publics.get(_public_key(body) or "")
+    shown = body_of(public) if public else None
+    return PortSpec(
+        id=port_id(nic.key),
+        vm=nic.private["vm"],
+        mac=mac_of(nic),
+        address=configuration["privateIPAddress"],
+        subnet=_opaque(configuration["subnet"]["id"].lower()),
+        hostname=nic.private["hostname"],
+        nsg=_opaque(nsg) if nsg else None,
+        public_address=shown["properties"]["ipAddress"] if shown else None,
+        public_open=bool(shown and shown["sku"]["name"] == "Basic"),
+    )
+
+
+def _configuration(body: Body) -> dict[str, Any]:
+    configuration: dict[str, Any] = body["ipConfigurations"][0]["properties"]
+    return configuration
+
+
+def _nsg_key(properties: Body) -> str | None:
+    return _key(properties.get("networkSecurityGroup"))
+
+
+def _public_key(body: Body) -> str | None:
+    return _key(_configuration(body).get("publicIPAddress"))
+
+
+def _key(reference: Body | None) -> str | None:
+    return parse_id(reference["id"]).key if reference else None
+
+
+def network_metadata(work: UnitOfWork, nic_keys: Iterable[str]) -> Body:
+    """The `network` part of the instance metadata document, primary NIC first.
+
+    Source: https://learn.microsoft.com/azure/virtual-machines/instance-metadata-service
+    """
+    keys = list(nic_keys)
+    rows = work.resources.get_many(keys)
+    return {"interface": [_interface(work, rows[key]) for key in keys]}
+
+
+def _interface(work: UnitOfWork, nic: ResourceRow) -> Body:
+    body = body_of(nic)["properties"]
+    configuration, public_key = _configuration(body), _public_key(body)
+    public = work.resources.get(public_key) if public_key else None
+    subnet = parse_id(configuration["subnet"]["id"])
+    vnet = work.resources.get(subnet.parent.key) if subnet.parent else None
+    assert vnet is not None
+    subnets = body_of(vnet)["properties"]["subnets"]
+    prefix = next(subnet_prefix(s["properties"]) for s in subnets if s["id"].lower() == subnet.key)
+    network = IPv4Network(prefix)
+    address = {
+        "privateIpAddress": configuration["privateIPAddress"],
+        "publicIpAddress": body_of(public)["properties"]["ipAddress"] if public else "",
+    }
+    return {
+        "ipv4": {
+            "ipAddress": [address],
+            "subnet": [{"address": str(network.network_address), "prefix": str(network.prefixlen)}],
+        },
+        "ipv6": {"ipAddress": []},
+        "macAddress": mac_of(nic).replace(":", "").upper(),
+    }
