@@ -1,11 +1,17 @@
-"""A store whose host reports images."""
+"""A store whose host reports images, and the catalogue's views on it."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from skerry.arm.descriptor import ViewContext
+from skerry.arm.registry import Registry
+from skerry.arm.secrets import Secrets
+from skerry.arm.service import Installation, ResourceService
 from skerry.hostspec import HostCapacity, ImageObserved, Observed
+from skerry.resources.compute.catalogue import VIEWS
 from skerry.store import Store, UnitOfWork
 from skerry.store.tables import metadata
 
@@ -52,3 +58,26 @@ def report(work: UnitOfWork) -> Report:
         return work
 
     return record
+
+
+class NoHosts:
+    """Views ask no host for anything."""
+
+    def serial_log(self, vm: str) -> bytes | None:
+        """Fails the test."""
+        raise AssertionError(f"a view asked for the log of {vm}")
+
+
+@pytest.fixture
+def get(work: UnitOfWork) -> Callable[..., Any]:
+    """GETs a view by its path below `providers/`, with its query; raises its refusals."""
+    registry = Registry([], VIEWS)
+    service = ResourceService(registry, Installation("sub", "tenant", "https://here", Secrets(bytes(32))), NoHosts())
+
+    def call(path: str, query: dict[str, str] | None = None) -> Any:
+        found = registry.view(path.split("/"))
+        assert found is not None, f"{path} is no view"
+        view, named = found
+        return view.run(ViewContext(work, service, "sub", named, query or {}, "https://here"))
+
+    return call
