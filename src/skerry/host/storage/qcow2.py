@@ -1,0 +1,98 @@
+"""Disks as qcow2 files, each an overlay of the image it was made from.
+
+STATE/disks/ID.qcow2      finished; its backing file is ../images/IMAGE/disk.qcow2, so a state folder can be moved
+STATE/disks/.ID.qcow2.*   being made, or left by a kill and swept at the next start
+"""
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from skerry.host.compute.driver import DiskFile
+from skerry.host.errors import HostError
+from skerry.host.storage import names, qemu_img, rules
+from skerry.host.storage.files import appearing, sync
+from skerry.host.storage.headers import read_qcow2
+from skerry.host.storage.library import Library
+from skerry.hostspec import DiskObserved, DiskSpec, ImageObserved
+
+
+class Qcow2Storage:
+    """The storage driver for one state folder. One process at a time makes disks in it."""
+
+    def __init__(self, state: Path) -> None:
+        self.folder = state / "disks"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.library = Library(state)
+        for left in self.folder.glob(".*.qcow2.*"):
+            left.unlink(missing_ok=True)
+
+    def ensure(self, disk: DiskSpec) -> DiskObserved:
+        path = self._path(disk.id)
+        if not disk.present:
+            return self._remove(disk.id, path)
+        if path.exists():
+            return self._grow(disk, path)
+        return self._create(disk, path)
+
+    def disks(self) -> Sequence[DiskObserved]:
+        return [_observe(path) for path in sorted(self.folder.glob("[!.]*.qcow2"))]
+
+    def file(self, disk: str) -> DiskFile:
+        path = self._path(disk)
+        if not path.exists():
+            raise HostError(f"disk {disk} is not on this host")
+        header = read_qcow2(path)
+        disk_file = DiskFile(path=str(path.absolute()), format="qcow2")
+        if header.backing is None:
+            return disk_file
+        return replace(disk_file, backing=((str(self._backing(path, header.backing)), "qcow2"),))
+
+    def images(self) -> Sequence[ImageObserved]:
+        return self.library.list()
+
+    def free_bytes(self) -> int:
+        return shutil.disk_usage(self.folder).free
+
+    def _path(self, disk: str) -> Path:
+        return self.folder / f"{names.disk_id(disk)}.qcow2"
+
+    def _remove(self, disk: str, path: Path) -> DiskObserved:
+        if path.exists():
+            path.unlink()
+            sync(self.folder)
+        return DiskObserved(id=disk, ready=False)
+
+    def _grow(self, disk: DiskSpec, path: Path) -> DiskObserved:
+        size = read_qcow2(path).virtual_size
+        rules.check_present(disk, size)
+        if disk.size_bytes > size:
+            qemu_img.resize(path, disk.size_bytes)
+            sync(path)
+        return _observe(path)
+
+    def _create(self, disk: DiskSpec, path: Path) -> DiskObserved:
+        image_bytes = backing = None
+        if disk.image is not None:
+            image_bytes = read_qcow2(self.library.path(disk.image)).virtual_size
+            backing = f"../images/{disk.image}/disk.qcow2"
+        rules.check_new(disk, image_bytes)
+        with appearing(path) as temporary:
+            qemu_img.create(temporary, disk.size_bytes, backing)
+            temporary.chmod(0o600)
+        return _observe(path)
+
+    def _backing(self, path: Path, name: str) -> Path:
+        """The image below a disk. A header that names any other file isn't of our making and is refused."""
+        image = Path(name).parent.name
+        if name != f"../images/{image}/disk.qcow2":
+            raise HostError(f"{path} names {name!r} as its backing file, which is no image of the library")
+        return self.library.path(image)
+
+
+def _observe(path: Path) -> DiskObserved:
+    try:
+        return DiskObserved(id=path.stem, ready=True, size_bytes=read_qcow2(path).virtual_size)
+    except (HostError, OSError) as error:
+        return DiskObserved(id=path.stem, ready=False, message=str(error))
