@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from skerry.cli.logs import quiet
 from skerry.cli.options import with_output, with_state
 from skerry.cli.output import Output, table
 from skerry.cli.state import running
@@ -25,6 +26,7 @@ _GREEN, _RED = "green", "red"
 @with_output
 def doctor(state: Path, port: int, output: Output) -> None:
     """Check this machine; the exit code is 1 when something that Skerry needs is missing."""
+    quiet()
     checks = list(_checks(state, port))
     data = [{"name": c.name, "ok": c.ok, "detail": c.detail, "mend": c.mend} for c in checks]
     if output.form == "json" or output.query is not None:

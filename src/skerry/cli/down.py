@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from skerry.cli.errors import CliError, reported
+from skerry.cli.logs import quiet
 from skerry.cli.options import with_state
 from skerry.cli.progress import Progress
 from skerry.cli.state import STOP_FILE, Running, running, write_json
@@ -56,6 +57,7 @@ def _clean(state: Path) -> None:
     from skerry.host.errors import HostError
     from skerry.server import StartError, clean
 
+    quiet()
     click.echo(f"Skerry isn't running on {state}: stopping the guests and removing the networks that it left, if any.")
     with reported(StartError, HostError):
         clean(state)

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import click
 
 from skerry.cli.errors import CliError
+from skerry.cli.logs import quiet
 from skerry.cli.options import with_state
 from skerry.cli.state import Credentials, credentials, needed
 
@@ -86,6 +87,7 @@ def _run_az(az: str, words: list[str], environment: Mapping[str, str]) -> None:
     from skerry.host.errors import CommandError, HostError
     from skerry.host.run import run
 
+    quiet()
     try:
         run([az, *words, "--only-show-errors"], environment=environment, timeout=_AZ_SECONDS)
     except CommandError as error:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from skerry.cli.errors import reported
+from skerry.cli.logs import quiet
 from skerry.cli.options import with_output, with_state
 from skerry.cli.output import Output
 from skerry.cli.progress import Progress
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 @click.group()
 def image() -> None:
     """Images that virtual machines are made of."""
+    quiet()
 
 
 @image.command()

@@ -5,6 +5,8 @@ import select
 import subprocess
 import sys
 import time
+import traceback
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -47,16 +49,14 @@ def up(*, state: Path, port: int, accel: str, detach: bool, simulate: int, repor
 
 
 def _serve(state: Path, port: int, accel: str, simulate: int, report_to: int | None) -> None:
-    if report_to is not None:
-        logfile.take_output(state / LOG)
-        os.chdir("/")
-
     def ready() -> None:
         write_running(state, port, _base_url(port))
         click.echo(f"Skerry serves {_base_url(port)}. State is in {state}.")
         _report(report_to, _READY)
 
     try:
+        if report_to is not None:
+            _go_to_background(state)
         with reported(*_start_errors()):
             from skerry.server import serve
 
@@ -64,8 +64,22 @@ def _serve(state: Path, port: int, accel: str, simulate: int, report_to: int | N
     except CliError as error:
         _report(report_to, str(error).encode())
         raise
+    except Exception:
+        if report_to is not None:
+            traceback.print_exc()  # into the log, whose end the parent shows
+        raise
     finally:
         _forget(state)
+
+
+def _go_to_background(state: Path) -> None:
+    try:
+        logfile.take_output(state / LOG)
+    except OSError as error:
+        raise CliError(
+            f"{state / LOG} can't be written: {error.strerror}. Name another --state, or use sudo."
+        ) from error
+    os.chdir("/")
 
 
 def _start_errors() -> tuple[type[Exception], ...]:
@@ -84,9 +98,11 @@ def _forget(state: Path) -> None:
 
 
 def _report(descriptor: int | None, message: bytes) -> None:
-    if descriptor is not None:
-        os.write(descriptor, message)
-        os.close(descriptor)
+    if descriptor is None:
+        return
+    # The parent may have been stopped by Ctrl-C: nobody listens then, and that's fine.
+    with suppress(OSError), os.fdopen(descriptor, "wb") as pipe:
+        pipe.write(message)
 
 
 def _detach(state: Path, port: int, accel: str, simulate: int) -> None:
