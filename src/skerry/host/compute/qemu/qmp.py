@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import structlog
-from qemu.qmp import ExecuteError, QMPClient, QMPError
+from qemu.qmp import ExecuteError, QMPClient, QMPError, Runstate
 
 from skerry.host.errors import HostError
 
@@ -60,6 +60,7 @@ class Monitor:
         self._on_event = on_event
         self._on_close = on_close
         self._client: QMPClient | None = None
+        self._task: asyncio.Task[None] | None = None
 
     def connect(self, path: Path, seconds: float = COMMAND_SECONDS) -> None:
         """Connect to the monitor at `path`. Raises HostError."""
@@ -83,23 +84,28 @@ class Monitor:
         client = QMPClient(path.parent.name)
         client.logger.setLevel("CRITICAL")
         try:
-            await client.connect(connected(path))
+            connection = connected(path)
+            try:
+                await client.connect(connection)
+            except asyncio.CancelledError:
+                connection.close()
+                raise
         except (QMPError, OSError) as error:
             raise HostError(f"no QMP at {path}: {error}") from error
-        self._client = client
-        self._task = asyncio.create_task(self._listen(client))
+        self._client, self._leaving = client, asyncio.Event()
+        self._task = asyncio.create_task(self._attend(client, self._leaving))
 
-    async def _listen(self, client: QMPClient) -> None:
-        """Pass events on until the connection ends, whichever side ended it."""
+    async def _attend(self, client: QMPClient, leaving: asyncio.Event) -> None:
+        """Pass events on until either side ends the connection. Only here is disconnect() called: once."""
         reader = asyncio.create_task(self._events(client))
-        with suppress(QMPError, OSError):
-            while client.runstate.name == "RUNNING":
-                await client.runstate_changed()
+        waits = [asyncio.create_task(_until_lost(client)), asyncio.create_task(leaving.wait())]
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         with suppress(QMPError, OSError, EOFError):
             await client.disconnect()
         # Events that came just before the end are still to be handed on.
         await asyncio.sleep(0)
-        reader.cancel()
+        for task in (reader, *waits):
+            task.cancel()
         self._client = None
         self._on_close()
 
@@ -121,9 +127,14 @@ class Monitor:
             raise HostError(f"QEMU went away during {command}: {error}") from error
 
     async def _disconnect(self) -> None:
-        if self._client is not None:
-            with suppress(QMPError, OSError, EOFError):
-                await self._client.disconnect()
+        if self._task is not None:
+            self._leaving.set()
+            await self._task
+
+
+async def _until_lost(client: QMPClient) -> None:
+    while client.runstate == Runstate.RUNNING:
+        await client.runstate_changed()
 
 
 def connected(path: Path) -> socket.socket:
