@@ -39,6 +39,9 @@ from skerry.hostspec.client import SpecSource
 
 log = structlog.get_logger()
 
+# (kind, id, message)
+Problem = tuple[str, str, str]
+
 ROUND = 1.0
 HEARTBEAT = 10.0
 RELIST = 30.0
@@ -72,7 +75,7 @@ class Agent:
         self._disks: dict[str, DiskObserved] = {}
         self._disks_listed = float("-inf")
         self._network_revision = 0
-        self._network_problem: str | None = None
+        self._network_problems: tuple[Problem, ...] = ()
         self._network_again = 0.0
         self._revision = 0
         self._reported: tuple[Observed, float] | None = None
@@ -176,22 +179,22 @@ class Agent:
 
     def _converge_network(self, spec: HostSpec) -> None:
         """Apply a new revision at once; try a failed one again every few seconds."""
-        done = self._network_revision == spec.revision and self._network_problem is None
+        done = self._network_revision == spec.revision and not self._network_problems
         if done or (self._network_revision == spec.revision and time.monotonic() < self._network_again):
             return
         self._network_revision = spec.revision
         try:
             self._network.apply(spec.vnets)
-            self._network_problem = None
+            self._network_problems = ()
         except Exception as error:
             log.warning("networks could not be applied whole; trying again", error=str(error))
-            self._network_problem = str(error) or type(error).__name__
+            self._network_problems = _problems_of(error)
             self._network_again = time.monotonic() + 2 * ROUND
 
     def _advance(self, spec: HostSpec) -> None:
         """The revision counts as applied once its networks are, and no disk of it is still to be looked at."""
         working = any(self._jobs.busy(("disk", disk.id)) for disk in spec.disks)
-        if self._network_problem is None and not working:
+        if not self._network_problems and not working:
             self._revision = spec.revision
 
     # --- machines ----------------------------------------------------------------------------------------------
@@ -331,9 +334,13 @@ class Agent:
         }
         return [disk for _, disk in sorted((failed | here).items())]
 
-    def _problems(self) -> list[tuple[str, str, str]]:
-        network = [("network", "", self._network_problem)] if self._network_problem else []
-        return network + self._jobs.problems()
+    def _problems(self) -> list[Problem]:
+        return [*self._network_problems, *self._jobs.problems()]
+
+
+def _problems_of(error: Exception) -> tuple[Problem, ...]:
+    """What a network driver could not apply, thing by thing where it says so."""
+    return tuple(getattr(error, "problems", ())) or (("network", "", str(error) or type(error).__name__),)
 
 
 def _runs(machine: Machine | None) -> bool:

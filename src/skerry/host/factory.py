@@ -1,0 +1,56 @@
+"""Agents put together: one on this machine's QEMU, network and disks, or one on fakes."""
+
+from pathlib import Path
+from typing import Literal
+
+import structlog
+
+from skerry.host.agent import Agent
+from skerry.host.capacity import GIB, measure
+from skerry.host.compute.fake import FakeCompute
+from skerry.host.guests import Guests
+from skerry.host.network.fake import FakeNetwork
+from skerry.host.storage.fake import FakeStorage
+from skerry.hostspec import HostCapacity
+from skerry.hostspec.client import SpecSource
+
+log = structlog.get_logger()
+
+FAKE_CAPACITY = HostCapacity(cpus=32, memory_bytes=128 * GIB, disk_bytes=0, accelerator="fake")
+
+
+def real_agent(state: Path, source: SpecSource, accel: Literal["auto", "kvm", "tcg"]) -> Agent:
+    """An agent on QEMU, the routed network and qcow2 disks under `state`; guests that run there are adopted.
+
+    Raises HostError when the host lacks something that `skerry doctor` names. Call `start()` on what it returns.
+    """
+    # Imported here: `--simulate` and the API tests need none of what these load.
+    from skerry.host.compute.accel import choose_accelerator
+    from skerry.host.compute.qemu.driver import QemuCompute
+    from skerry.host.network.routed import RoutedNetwork
+    from skerry.host.storage.qcow2 import Qcow2Storage
+
+    choice = choose_accelerator(accel)
+    log.info("accelerator chosen", accelerator=choice.accelerator, reason=choice.reason)
+    vms = state / "vms"
+    guests = Guests(vms)
+    storage = Qcow2Storage(state)
+    network = RoutedNetwork(state, guests)
+    compute = QemuCompute(vms, choice.accelerator, network.guests_netns)
+    return Agent(source, compute, network, storage, guests=guests, capacity=measure(choice.accelerator))
+
+
+def fake_agent(
+    source: SpecSource,
+    *,
+    capacity: HostCapacity = FAKE_CAPACITY,
+    compute: FakeCompute | None = None,
+    network: FakeNetwork | None = None,
+    storage: FakeStorage | None = None,
+) -> Agent:
+    """An agent whose guests are imagined; they become ready at once. Give a fake to turn its knobs later."""
+    guests = Guests()
+    compute = compute or FakeCompute()
+    compute.platform = guests
+    network = network or FakeNetwork(Path("/nonexistent"), guests)
+    return Agent(source, compute, network, storage or FakeStorage(), guests=guests, capacity=capacity)
