@@ -37,11 +37,11 @@ def doctor(state: Path, port: int, output: Output) -> None:
 
 
 def _checks(state: Path, port: int) -> Iterator[Check]:
-    from skerry.host.compute.qemu import checks as compute
-    from skerry.host.network import checks as network
+    from skerry.host.compute.checks import compute_checks
+    from skerry.host.network.checks import check as network_checks
 
-    yield from _guarded("compute", compute.check)
-    yield from _guarded("network", network.check)
+    yield from _guarded("compute", compute_checks)
+    yield from _guarded("network", network_checks)
     yield rights()
     yield disk(state)
     yield memory()

@@ -1,7 +1,7 @@
 """`skerry image`: the images that virtual machines can be made of. Works on the state folder itself, running or not."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -12,6 +12,8 @@ from skerry.cli.output import Output
 from skerry.cli.progress import Progress
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from skerry.host.storage.library import Library
     from skerry.hostspec import ImageObserved
 
@@ -44,19 +46,35 @@ def build(name: str, state: Path, output: Output) -> None:
 def list_(state: Path, output: Output) -> None:
     """List the images and the URNs that lead to them."""
     with reported(*_errors()):
-        _print(list(_library(state).list()), output)
+        _print(_library(state).list(), output)
 
 
 @image.command("import")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--name", help="What it is called here; the file's name if not given.")
+@click.option("--os-type", type=click.Choice(["Linux", "Windows"]), default="Linux", show_default=True)
+@click.option(
+    "--generation",
+    type=click.Choice(["V1", "V2"]),
+    default="V2",
+    show_default=True,
+    help="What it boots by. V1: BIOS, V2: UEFI.",
+)
 @with_state
 @with_output
-def import_(file: Path, name: str | None, state: Path, output: Output) -> None:
+def import_(
+    *,
+    file: Path,
+    name: str | None,
+    os_type: Literal["Linux", "Windows"],
+    generation: Literal["V1", "V2"],
+    state: Path,
+    output: Output,
+) -> None:
     """Import a disk image (qcow2, raw or fixed VHD) after checking it."""
     with Progress(f"Importing {file.name}") as progress, reported(*_errors()):
         progress.phase("checking and copying")
-        found = _library(state).import_file(file, name or file.stem)
+        found = _library(state).import_file(file, name or file.stem, os_type=os_type, generation=generation)
     _print([found], output)
 
 
@@ -93,18 +111,19 @@ def _errors() -> tuple[type[Exception], ...]:
     return (HostError,)
 
 
-def _print(images: "list[ImageObserved]", output: Output) -> None:
-    import msgspec
+def _print(images: "Sequence[ImageObserved]", output: Output) -> None:
+    import msgspec.json
 
     rows = [
         {
-            "Name": found.id,
-            "Alias": found.alias,
+            "Name": found.alias or found.id,
             "Urn": f"{found.publisher}:{found.offer}:{found.sku}:{found.version}",
             "SizeGiB": f"{found.size_bytes / 2**30:.1f}",
             "Os": found.os_type,
+            "Id": found.id,
             "AlsoUrns": ", ".join(found.aliases),
         }
         for found in images
     ]
-    output.show(msgspec.to_builtins(images), rows)
+    # Through JSON: a query knows lists, no tuples.
+    output.show(msgspec.json.decode(msgspec.json.encode(images)), rows)

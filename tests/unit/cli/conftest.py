@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 import uvicorn
 from click.testing import CliRunner, Result
 from tests.unit.cli.cloud import Cloud, Skerry, application
@@ -15,6 +16,13 @@ from tests.unit.cli.cloud import Cloud, Skerry, application
 from skerry.cli.app import root
 from skerry.cli.state import write_running
 from skerry.identity import Identity, ensure_tls
+
+
+@pytest.fixture(autouse=True)
+def own_logs() -> Iterator[None]:
+    """Commands turn logs down for their process; the tests' own goes on."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture

@@ -42,7 +42,8 @@ def test_a_zombie_is_gone() -> None:
 
 
 def test_a_strange_pid_file_means_not_running(tmp_path: Path) -> None:
-    for content in ({}, {"pid": "x", "started": 1, "port": 1, "base_url": ""}, []):
+    strange: tuple[object, ...] = ({}, {"pid": "x", "started": 1, "port": 1, "base_url": ""}, [])
+    for content in strange:
         (tmp_path / state.PID_FILE).write_text(json.dumps(content))
         assert state.running(tmp_path) is None
 
