@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from msgspec import Struct
 
-from skerry.arm.errors import ArmError, BadRequest, Conflict
+from skerry.arm.errors import ArmError, BadRequest, Conflict, NotFound
 from skerry.arm.ids import ResourceId, parse_id
 from skerry.arm.locations import normalise
 from skerry.store import Link, OperationRow, ResourceRow, UnitOfWork
@@ -152,7 +152,8 @@ class ResourceType:
 
     `put` validates and completes; `delete` removes the row or starts an operation. `expand` adds to a GET what
     other rows know (back references). `views`: GETs below the resource; `actions`: POSTs below it.
-    `created`, `updated`: statuses of a PUT without an operation, `accepted` with one.
+    `created`, `updated`: statuses of a PUT without an operation, `accepted` with one. `missing`: the refusal of a
+    name that isn't there, for a type that can say more than that.
     """
 
     name: str
@@ -171,6 +172,7 @@ class ResourceType:
     accepted: int | None = None  # None: as without an operation
     parse: Callable[[bytes], Any] | None = None
     puts: bool = True
+    missing: Callable[[UnitOfWork, ResourceId], NotFound] | None = None
 
 
 @dataclass(frozen=True)

@@ -85,7 +85,9 @@ class ResourceService:
         self.check_group(work, resource)
         row = work.resources.get(resource.key)
         if row is None:
-            raise resource_not_found(resource.label, resource.group)
+            kind = self.registry.types.get(resource.type.lower())
+            missing = kind.missing if isinstance(kind, ResourceType) else None
+            raise missing(work, resource) if missing else resource_not_found(resource.label, resource.group)
         return row
 
     def check_subscription(self, subscription: str) -> None:

@@ -2,7 +2,7 @@
 
 from skerry.arm.registry import Registry
 from skerry.engine.steps import OperationKind
-from skerry.resources.compute import catalogue, disk, ssh_public_key, virtual_machine
+from skerry.resources.compute import catalogue, disk, image, ssh_public_key, virtual_machine
 from skerry.resources.network import (
     network_interface,
     network_security_group,
@@ -20,6 +20,7 @@ TYPES = (
     *public_ip_address.TYPES,
     *network_interface.TYPES,
     *disk.TYPES,
+    *image.TYPES,
     *ssh_public_key.TYPES,
     *virtual_machine.TYPES,
 )

@@ -64,7 +64,7 @@ def _not_found(context: ViewContext) -> NotFound:
     urn = ":".join(context.path.get(part, default) for part, default in _URN.items())
     return NotFound(
         "NotFound",
-        f"Artifact: VMImage was not found: {urn} is not here. {how_to_bring(urn, entries(context.work))}",
+        f"Artifact: VMImage was not found: {urn} is not here. {how_to_bring(context.work, urn)}",
     )
 
 

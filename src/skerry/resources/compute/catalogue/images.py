@@ -14,18 +14,18 @@ from skerry.store import UnitOfWork
 LATEST = "latest"
 # The URNs of what `skerry image build` makes, without version, in lower case.
 BUILDABLE = {"debian:debian-12:12-gen2": "debian-12", "debian:debian-13:13-gen2": "debian-13"}
-# az's own names; one is listed when its URN leads to an image here.
+# az's own short names (azure-cli, command_modules/vm/_alias.py).
 WELL_KNOWN = {
-    "Canonical:0001-com-ubuntu-server-jammy:22_04-lts-gen2": "Ubuntu2204",
-    "Debian:debian-11:11-backports-gen2": "Debian11",
-    "OpenLogic:CentOS:8_5-gen2": "CentOS85Gen2",
-    "kinvolk:flatcar-container-linux-free:stable-gen2": "FlatcarLinuxFreeGen2",
-    "microsoftazurelinux:azurelinux-4:4": "AzureLinux4",
-    "RedHat:RHEL:8-lvm-gen2": "RHELRaw8LVMGen2",
-    "SUSE:openSUSE-leap-15-4:gen2": "OpenSuseLeap154Gen2",
-    "SUSE:sles-15-sp3:gen2": "SuseSles15SP3",
+    "Ubuntu2204": "Canonical:0001-com-ubuntu-server-jammy:22_04-lts-gen2",
+    "Debian11": "Debian:debian-11:11-backports-gen2",
+    "CentOS85Gen2": "OpenLogic:CentOS:8_5-gen2",
+    "FlatcarLinuxFreeGen2": "kinvolk:flatcar-container-linux-free:stable-gen2",
+    "AzureLinux4": "microsoftazurelinux:azurelinux-4:4",
+    "RHELRaw8LVMGen2": "RedHat:RHEL:8-lvm-gen2",
+    "OpenSuseLeap154Gen2": "SUSE:openSUSE-leap-15-4:gen2",
+    "SuseSles15SP3": "SUSE:sles-15-sp3:gen2",
 }
-_NAMES = {urn.lower(): name for urn, name in WELL_KNOWN.items()}
+_NAMES = {urn.lower(): name for name, urn in WELL_KNOWN.items()}
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def resolve(work: UnitOfWork, publisher: str, offer: str, sku: str, version: str
         raise NotFound(
             "PlatformImageNotFound",
             f"The platform image '{urn}' is not available. Verify that all fields in the storage profile are correct. "
-            f"{how_to_bring(urn, known)}",
+            f"{how_to_bring(work, urn)}",
             target="imageReference",
         )
     return found[-1].image
@@ -95,12 +95,18 @@ def resolve_urn(work: UnitOfWork, urn: str) -> ImageObserved:
     return resolve(work, *parts)
 
 
-def how_to_bring(urn: str, known: Sequence[Entry]) -> str:
+def known_urn(name: str) -> str:
+    """The URN behind one of az's short names; for another name one to fill in."""
+    found = {known.lower(): urn for known, urn in WELL_KNOWN.items()}.get(name.lower(), "PUBLISHER:OFFER:SKU")
+    return f"{found}:{LATEST}"
+
+
+def how_to_bring(work: UnitOfWork, urn: str) -> str:
     """The commands after which this URN would lead to an image."""
     recipe = BUILDABLE.get(urn.lower().rpartition(":")[0])
     if recipe is not None:
         return f"Build it with: skerry image build {recipe}"
-    names = list(dict.fromkeys(entry.image.alias or entry.image.id for entry in known))
+    names = list(dict.fromkeys(image.alias or image.id for image in work.hosts.images()))
     if not names:
         return (
             "No image is here yet. Build one with: skerry image build debian-12, or import one with: "

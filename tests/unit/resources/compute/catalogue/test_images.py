@@ -10,8 +10,8 @@ from skerry.imagebuilder import RECIPES
 from skerry.resources.compute.catalogue.images import (
     BUILDABLE,
     alias_document,
-    entries,
     how_to_bring,
+    known_urn,
     resolve,
     resolve_urn,
 )
@@ -65,7 +65,7 @@ def test_a_missing_image_that_can_be_built_is_refused_with_the_command(report: R
 
 
 def test_without_any_image_the_way_to_one_is_shown(work: UnitOfWork) -> None:
-    hint = how_to_bring(f"{JAMMY}:latest", entries(work))
+    hint = how_to_bring(work, known_urn("ubuntu2204"))
     assert "skerry image build debian-12" in hint
     assert f"skerry image alias {JAMMY}:latest NAME" in hint
 
