@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Literal
 
 import structlog
 import uvicorn
@@ -31,6 +32,7 @@ from skerry.store.migrate import NewerState
 log = structlog.get_logger()
 
 ADDRESSES = ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"))
+Accel = Literal["auto", "kvm", "tcg"]
 NAMES = ("localhost", "127.0.0.1", "::1")
 TLS_CHECK_SECONDS = 12 * 3600.0
 
@@ -60,7 +62,7 @@ class _Server(uvicorn.Server):
         self._on_ready()
 
 
-def serve(state: Path, port: int, accel: str, simulate: int, on_ready: Callable[[], None]) -> None:
+def serve(state: Path, port: int, accel: Accel, simulate: int, on_ready: Callable[[], None]) -> None:
     """Serve until SIGTERM or SIGINT. Guests run on unless STATE/stop.json says otherwise.
 
     Raises StartError (port or state in use, state of a newer Skerry, not enough rights) and HostError.
@@ -75,6 +77,7 @@ def serve(state: Path, port: int, accel: str, simulate: int, on_ready: Callable[
         stack.callback(control.stop)
         agent.start()
         stack.callback(lambda: agent.stop(keep_vms=_keep_vms(state)))
+        stack.callback(control.link.close)
         control.start()
         _run(state, control, tls, sockets, on_ready)
 
@@ -146,7 +149,7 @@ def _listen(port: int) -> list[socket.socket]:
     return found
 
 
-def _assemble(state: Path, base_url: str, accel: str, simulate: int) -> tuple[ControlPlane, Agent]:
+def _assemble(state: Path, base_url: str, accel: Accel, simulate: int) -> tuple[ControlPlane, Agent]:
     identity = Identity.load(state, base_url)
     installation = Installation(
         identity.subscription_id, identity.tenant_id, base_url, Secrets(_secret_key(state / "keys" / "secrets.key"))

@@ -2,167 +2,22 @@
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
+from tests.api.client import BASE, Arm, FakeHost
 
 from skerry.arm.secrets import Secrets
 from skerry.arm.service import Installation
 from skerry.control import ControlPlane
 from skerry.host.agent import Agent
-from skerry.host.factory import FakeHost, fake_host
 from skerry.identity import Identity
 from skerry.identity import routes as identity_routes
 from skerry.links import open_routes
 from skerry.resources.compute.catalogue.images import alias_document
 from skerry.server import authenticator
-
-BASE = "https://localhost:8443"
-KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDYvVr0GoQ0nOGY6Tj4SgSXyhZs9Z7qkVSb0Z0Z9d0mC me@here"
-
-
-@dataclass
-class Answer:
-    """A response: `body` is its JSON, or None when it has none."""
-
-    status: int
-    body: Any
-    headers: Any
-
-    @property
-    def code(self) -> str:
-        """The error code of a refusal."""
-        return str(self.body["error"]["code"])
-
-    @property
-    def message(self) -> str:
-        """The error message of a refusal."""
-        return str(self.body["error"]["message"])
-
-
-class Arm:
-    """A client of the API. Paths are below the subscription unless they start with `/`."""
-
-    def __init__(self, client: TestClient, token: str, subscription: str, host: FakeHost) -> None:
-        self.client, self.subscription, self.host = client, subscription, host
-        self._headers = {"Authorization": f"Bearer {token}"}
-
-    def call(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
-        """One request; adds an api-version when the path has none."""
-        if path.startswith("https://"):
-            path = path.removeprefix(BASE)
-        if not path.startswith("/"):
-            path = f"/subscriptions/{self.subscription}/{path}"
-        if "api-version=" not in path:
-            path += ("&" if "?" in path else "?") + "api-version=2025-04-01"
-        sent: dict[str, Any] = {"content": body} if isinstance(body, bytes) else {"json": body} if body else {}
-        response = self.client.request(method, path, headers={**self._headers, **headers}, **sent)
-        is_json = response.headers.get("content-type", "").startswith("application/json")
-        return Answer(response.status_code, response.json() if is_json and response.content else None, response.headers)
-
-    def get(self, path: str, **headers: str) -> Answer:
-        """GET."""
-        return self.call("GET", path, **headers)
-
-    def put(self, path: str, body: Any, **headers: str) -> Answer:
-        """PUT."""
-        return self.call("PUT", path, body, **headers)
-
-    def post(self, path: str, body: Any = None) -> Answer:
-        """POST."""
-        return self.call("POST", path, body)
-
-    def delete(self, path: str, **headers: str) -> Answer:
-        """DELETE."""
-        return self.call("DELETE", path, **headers)
-
-    def wait(self, answer: Answer, seconds: float = 20) -> Answer:
-        """Follow a long-running operation to its end; the last answer of its status URL, or `answer` itself."""
-        link = answer.headers.get("azure-asyncoperation")
-        end = time.monotonic() + seconds
-        while link and time.monotonic() < end:
-            status = self.get(link)
-            assert status.status == 200, status.body
-            if status.body["status"] not in ("InProgress", "Running"):
-                return status
-            time.sleep(0.02)
-        assert not link, f"still running after {seconds} s: {status.body}"
-        return answer
-
-    def done(self, answer: Answer) -> Answer:
-        """Like `wait`, but the request and its operation must succeed."""
-        assert answer.status < 300, answer.body
-        last = self.wait(answer)
-        assert last is answer or last.body["status"] == "Succeeded", last.body
-        return last
-
-    def group(self, name: str = "rg", location: str = "local") -> str:
-        """A resource group; its path."""
-        answer = self.put(f"resourcegroups/{name}", {"location": location})
-        assert answer.status in (200, 201), answer.body
-        return f"resourceGroups/{name}"
-
-    def nic(self, group: str, name: str = "nic", *, public: bool = False) -> str:
-        """A NIC in a VNet `net` made for it (and a public address `<name>-ip`); its id."""
-        network = f"{group}/providers/Microsoft.Network"
-        vnet = {"addressSpace": {"addressPrefixes": ["10.0.0.0/16"]}}
-        if self.get(f"{network}/virtualNetworks/net").status == 404:
-            subnet = {"name": "default", "properties": {"addressPrefix": "10.0.0.0/24"}}
-            body = {"location": "local", "properties": {**vnet, "subnets": [subnet]}}
-            self.done(self.put(f"{network}/virtualNetworks/net", body))
-        prefix = f"/subscriptions/{self.subscription}/{network}"
-        configuration: dict[str, Any] = {"subnet": {"id": f"{prefix}/virtualNetworks/net/subnets/default"}}
-        if public:
-            body = {
-                "location": "local",
-                "sku": {"name": "Standard"},
-                "properties": {"publicIPAllocationMethod": "Static"},
-            }
-            self.done(self.put(f"{network}/publicIPAddresses/{name}-ip", body))
-            configuration["publicIPAddress"] = {"id": f"{prefix}/publicIPAddresses/{name}-ip"}
-        properties = {"ipConfigurations": [{"name": "one", "properties": configuration}]}
-        self.done(self.put(f"{network}/networkInterfaces/{name}", {"location": "local", "properties": properties}))
-        return f"{prefix}/networkInterfaces/{name}"
-
-    def vm_body(self, nic: str, **properties: Any) -> dict[str, Any]:
-        """The body of a small VM with a key."""
-        ssh = {"publicKeys": [{"path": "/home/me/.ssh/authorized_keys", "keyData": KEY}]}
-        return {
-            "location": "local",
-            "properties": {
-                "hardwareProfile": {"vmSize": "Standard_B1s"},
-                "storageProfile": {
-                    "osDisk": {"createOption": "FromImage"},
-                    "imageReference": {
-                        "publisher": "Debian",
-                        "offer": "debian-12",
-                        "sku": "12-gen2",
-                        "version": "latest",
-                    },
-                },
-                "osProfile": {
-                    "computerName": "web",
-                    "adminUsername": "me",
-                    "linuxConfiguration": {"disablePasswordAuthentication": True, "ssh": ssh},
-                },
-                "networkProfile": {"networkInterfaces": [{"id": nic}]},
-                **properties,
-            },
-        }
-
-    def vm(self, group: str, name: str = "web", **properties: Any) -> str:
-        """A running VM on a NIC `<name>-nic`; its path."""
-        path = f"{group}/providers/Microsoft.Compute/virtualMachines/{name}"
-        self.done(self.put(path, self.vm_body(self.nic(group, f"{name}-nic"), **properties)))
-        return path
-
-    def power(self, vm: str) -> str:
-        """The VM's power state."""
-        statuses = self.get(f"{vm}/instanceView").body["statuses"]
-        return str(statuses[1]["code"].removeprefix("PowerState/"))
 
 
 class Gateway:
@@ -187,7 +42,7 @@ def arm(tmp_path: Path, identity: Identity) -> Iterator[Arm]:
     gateway, secrets = Gateway(), Secrets(bytes(32))
     installation = Installation(identity.subscription_id, identity.tenant_id, BASE, secrets)
     control = ControlPlane(tmp_path / "skerry.db", installation, gateway)
-    host = fake_host(control.link)
+    host = FakeHost.of(control.link)
     gateway.agent = host.agent
 
     def aliases() -> dict[str, Any]:
@@ -201,12 +56,13 @@ def arm(tmp_path: Path, identity: Identity) -> Iterator[Arm]:
     control.start()
     token = identity.tokens.access(identity.account.application(), BASE)
     client = TestClient(app, base_url=BASE, raise_server_exceptions=False)
-    found = Arm(client, token, identity.subscription_id, host)
+    found = Arm(client, token, control, host)
     try:
         _await_images(found)
         yield found
     finally:
         client.close()
+        control.link.close()
         host.agent.stop(keep_vms=True)
         control.stop()
 

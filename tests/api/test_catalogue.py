@@ -59,6 +59,7 @@ def test_a_name_that_az_does_not_know_is_refused_with_the_commands_too(arm: Arm)
     assert (answer.status, answer.code) == (404, "ResourceNotFound")
     assert "skerry image alias Canonical:0001-com-ubuntu-server-jammy:22_04-lts-gen2:latest Debian12" in answer.message
     assert "skerry image alias PUBLISHER:OFFER:SKU:latest Debian12" in arm.get(f"{images}/mine").message
+    assert arm.get(f"{images}/debian13").message.endswith("skerry image build debian-13")
     refusal = arm.put(f"{images}/mine", {"location": "local"})
     assert (refusal.status, refusal.code) == (400, "OperationNotAllowed")
     assert arm.get(images).body == {"value": []}

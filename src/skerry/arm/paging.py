@@ -38,7 +38,7 @@ def _top(request: ArmRequest) -> int:
 def _after(request: ArmRequest) -> str:
     token = request.query.get("$skiptoken", "")
     try:
-        return base64.urlsafe_b64decode(token.encode()).decode()
+        return base64.b64decode(token.encode(), altchars=b"-_", validate=True).decode()
     except (binascii.Error, UnicodeError) as error:
         raise BadRequest("InvalidSkipToken", "The $skipToken is not one that a nextLink held.") from error
 

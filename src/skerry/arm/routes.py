@@ -40,20 +40,20 @@ class Routes:
         parts = request.segments
         lower = [part.lower() for part in parts]
         if lower[:1] == ["tenants"] and len(parts) == 1:
-            return self._tenants
+            return _read(self._tenants)
         if lower[:1] == ["providers"]:
             return self._match_providers(parts, tenant=True)
         if lower[:1] != ["subscriptions"]:
             raise _no_route(request)
         if len(parts) <= 2:
-            return self._subscription if len(parts) == 2 else self._subscriptions
+            return _read(self._subscription if len(parts) == 2 else self._subscriptions)
         self._service.check_subscription(parts[1])
         return self._match_subscription(request, parts, lower)
 
     def _match_subscription(self, request: ArmRequest, parts: tuple[str, ...], lower: list[str]) -> Handler:
         what = lower[2]
         if what == "locations" and len(parts) == 3:
-            return self._locations
+            return _read(self._locations)
         if what == "providers":
             return self._match_providers(parts[2:])
         if what == "resources" and len(parts) == 3:
@@ -64,7 +64,7 @@ class Routes:
 
     def _match_providers(self, parts: tuple[str, ...], *, tenant: bool = False) -> Handler:
         if len(parts) <= 2:
-            return lambda _r, _w: self._providers(parts[1] if len(parts) == 2 else None)
+            return _read(lambda _r, _w: self._providers(parts[1] if len(parts) == 2 else None))
         if len(parts) == 3 and not tenant:
             if parts[2].lower() == "register":
                 return lambda _r, _w: self._providers(parts[1])
@@ -267,6 +267,16 @@ class Routes:
 def _only(request: ArmRequest, method: str) -> None:
     if request.method != method:
         raise _bad_method(request)
+
+
+def _read(handler: Handler) -> Handler:
+    """The same handler, for GET only."""
+
+    def checked(request: ArmRequest, work: UnitOfWork) -> ArmResponse:
+        _only(request, "GET")
+        return handler(request, work)
+
+    return checked
 
 
 def _bad_method(request: ArmRequest) -> BadRequest:

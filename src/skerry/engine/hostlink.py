@@ -18,6 +18,7 @@ class HostLink:
         self._store, self._host = store, host
         self._changed = threading.Condition()
         self._last: tuple[bytes, float] = (b"", 0.0)
+        self._closed = False
         with store.write() as work:
             work.hosts.add(host)
 
@@ -26,10 +27,15 @@ class HostLink:
         with self._changed:
             self._changed.notify_all()
 
+    def close(self) -> None:
+        """Make no agent wait any longer."""
+        self._closed = True
+        self.notify()
+
     def desired(self, newer_than: int, timeout: float) -> HostSpec | None:
         """The host's whole spec once its revision exceeds `newer_than`; None after `timeout` seconds without."""
         with self._changed:
-            if self._revision() <= newer_than:
+            if self._revision() <= newer_than and not self._closed:
                 self._changed.wait(timeout)
         with self._store.read() as work:
             return work.hosts.spec(self._host) if work.hosts.revision(self._host) > newer_than else None

@@ -2,7 +2,7 @@
 
 from skerry.arm.descriptor import ActionContext, AnyType, DeleteContext, PutContext, ResourceType
 from skerry.arm.rows import Body, new_operation, set_state
-from skerry.resources.compute.catalogue.sizes import SIZES
+from skerry.resources.compute.catalogue.skus import list_sizes
 from skerry.resources.compute.virtual_machine import steps
 from skerry.resources.compute.virtual_machine.actions import ACTIONS
 from skerry.resources.compute.virtual_machine.create import create
@@ -33,7 +33,7 @@ def _instance_view(context: ActionContext) -> Body:
 
 
 def _sizes(_context: ActionContext) -> Body:
-    return {"value": [size.view() for size in SIZES.values()]}
+    return list_sizes()
 
 
 TYPES: tuple[AnyType, ...] = (

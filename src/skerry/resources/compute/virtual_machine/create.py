@@ -12,6 +12,7 @@ from skerry.arm.rows import model_of, new_operation, timestamp
 from skerry.hostspec import ImageObserved
 from skerry.resources.compute.catalogue.images import resolve
 from skerry.resources.compute.catalogue.sizes import get_size
+from skerry.resources.compute.catalogue.usages import check_quota
 from skerry.resources.compute.disk import model as disks
 from skerry.resources.compute.disk.wire import Disk, check_size
 from skerry.resources.compute.keys import validate_public_key
@@ -47,7 +48,9 @@ def create(context: PutContext[VirtualMachine]) -> None:
     properties = context.new.properties
     if properties.hardware_profile is None:
         raise missing("hardwareProfile")
-    properties.hardware_profile.vm_size = get_size(properties.hardware_profile.vm_size).name
+    size = get_size(properties.hardware_profile.vm_size)
+    properties.hardware_profile.vm_size = size.name
+    check_quota(context.work, size, context.new.location or "")
     if context.new.zones is not None and len(context.new.zones) != 1:
         raise invalid("A virtual machine can be in one zone only.", "zones")
     context.row.private = {"vm": str(uuid.uuid4()), "host": "", "power": "running", "start": 1, "restart": 0}

@@ -142,5 +142,5 @@ def _compute_metadata(row: ResourceRow, vm: VirtualMachine) -> dict[str, Any]:
         "version": (image.exact_version if image else "") or "",
         "vmId": row.private["vm"],
         "vmSize": size_name(vm),
-        "zone": (vm.zones or [""])[0],
+        "zone": vm.zones[0] if vm.zones else "",
     }

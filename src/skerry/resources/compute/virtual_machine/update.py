@@ -6,6 +6,7 @@ from skerry.arm.descriptor import PutContext
 from skerry.arm.errors import Conflict
 from skerry.arm.rows import new_operation
 from skerry.resources.compute.catalogue.sizes import get_size
+from skerry.resources.compute.catalogue.usages import check_quota
 from skerry.resources.compute.virtual_machine import steps
 from skerry.resources.compute.virtual_machine.create import check_nics, keep_user_data, missing
 from skerry.resources.compute.virtual_machine.wire import (
@@ -124,13 +125,14 @@ def _size(context: PutContext[VirtualMachine], old: VirtualMachine) -> None:
     properties.hardware_profile = properties.hardware_profile or old.properties.hardware_profile
     if properties.hardware_profile is None or old.properties.hardware_profile is None:
         raise missing("hardwareProfile")
-    size = properties.hardware_profile.vm_size = get_size(properties.hardware_profile.vm_size).name
-    before = old.properties.hardware_profile.vm_size
+    size, before = get_size(properties.hardware_profile.vm_size), get_size(old.properties.hardware_profile.vm_size)
+    properties.hardware_profile.vm_size = size.name
     allocated = bool(context.row.private["host"])
     if size != before and allocated:
+        check_quota(context.work, size, context.new.location or "", replaces=before)
         properties.provisioning_state = "Updating"
         context.operation = new_operation(
-            context.row, steps.RESIZE.name, seconds=steps.POWER_SECONDS, state={"from": before}
+            context.row, steps.RESIZE.name, seconds=steps.POWER_SECONDS, state={"from": before.name}
         )
     elif allocated:
         properties.provisioning_state = "Updating"

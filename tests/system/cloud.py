@@ -1,0 +1,76 @@
+"""A running Skerry and the real clients, as system tests use them."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+SKERRY = Path(sys.executable).with_name("skerry")
+AZ = Path(os.environ.get("SKERRY_AZ") or ROOT / ".venv-az" / "bin" / "az")
+SDK = Path(os.environ.get("SKERRY_SDK_PYTHON") or ROOT / ".venv-sdk" / "bin" / "python")
+SSH_OPTIONS = ["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR"]
+
+
+class Failed(AssertionError):
+    """A command that should have worked didn't; says what it printed."""
+
+
+@dataclass
+class Cloud:
+    """A running Skerry: its state folder and port, and the environment that `skerry env` prints."""
+
+    state: Path
+    port: int
+    key: Path
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def run(self, *argv: str | Path, check: bool = True, timeout: float = 600) -> str:
+        """Run a command in the cloud's environment; its standard output."""
+        words = [str(word) for word in argv]
+        done = subprocess.run(words, env=self.environment, capture_output=True, text=True, timeout=timeout, check=False)
+        if check and done.returncode:
+            raise Failed(f"{' '.join(words)} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}")
+        return done.stdout if check else done.stdout + done.stderr
+
+    def az(self, line: str, *more: str | Path) -> Any:
+        """`az LINE MORE…`; its JSON, or None when it prints none."""
+        output = self.run(AZ, *line.split(), *more)
+        return json.loads(output) if output.strip() else None
+
+    def az_fails(self, line: str, *more: str | Path) -> str:
+        """What `az LINE` says when it fails, as it must."""
+        words = [str(AZ), *line.split(), *map(str, more)]
+        done = subprocess.run(words, env=self.environment, capture_output=True, text=True, timeout=600, check=False)
+        assert done.returncode, f"{words} should have failed:\n{done.stdout}"
+        assert "Traceback" not in done.stderr, done.stderr
+        return done.stderr
+
+    def skerry(self, *words: str | Path, check: bool = True) -> str:
+        """`skerry WORDS…`; what it prints."""
+        return self.run(SKERRY, *words, check=check)
+
+    def up(self) -> None:
+        """Start it in the background."""
+        self.skerry("up", "--detach", "--port", str(self.port), "--accel", "tcg")
+
+    def ssh(self, target: str, command: str, *options: str) -> str:
+        """Plain ssh with the test's key."""
+        return self.run("ssh", "-i", self.key, *SSH_OPTIONS, *options, target, command, timeout=120)
+
+    def pid(self) -> int:
+        """The server's process."""
+        return int(json.loads((self.state / "skerry.pid").read_text())["pid"])
+
+
+def until(condition: Callable[[], bool], seconds: float, what: str) -> None:
+    """Wait for what happens by itself."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"{what}: not within {seconds:.0f} s"
+        time.sleep(0.3)

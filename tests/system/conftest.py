@@ -1,0 +1,59 @@
+"""A real Skerry on a state folder and a port of its own, the real az, and evidence when a test fails."""
+
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.system.cloud import AZ, SDK, Cloud
+
+
+@pytest.fixture(scope="session")
+def cloud() -> Iterator[Cloud]:
+    """Skerry with the Debian 12 image, and az logged in to it."""
+    for tool, how in ((AZ, "make test"), (SDK, "make test")):
+        assert tool.exists(), f"{tool} is missing: `{how}` installs it"
+    folder = Path(tempfile.mkdtemp(prefix="skerry-test-"))
+    found = Cloud(folder / "state", _free_port(), folder / "id_ed25519")
+    found.environment = {**os.environ, "SKERRY_STATE": str(found.state), "SKERRY_AZ": str(AZ)}
+    found.run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", found.key)
+    found.skerry("image", "build", "debian-12")
+    try:
+        found.up()
+        found.environment |= _exports(found.skerry("env"))
+        yield found
+    finally:
+        found.skerry("down", check=False)
+        shutil.rmtree(folder)
+
+
+def _exports(text: str) -> dict[str, str]:
+    """What a shell has after `eval "$(skerry env)"`."""
+    script = f"{text}\nenv -0"
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True, env={"PATH": os.defpath})
+    pairs = (pair.partition("=") for pair in done.stdout.split("\0") if pair)
+    return {name: value for name, _, value in pairs if name not in ("PATH", "PWD", "_", "SHLVL")}
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """Show the serial logs and the server's log of a test that failed."""
+    report: Any = yield
+    cloud = getattr(item, "funcargs", {}).get("cloud")
+    if report.when == "call" and report.failed and isinstance(cloud, Cloud):
+        for path in sorted([*cloud.state.glob("vms/*/serial*"), *cloud.state.glob("logs/*")]):
+            if path.is_file():
+                text = path.read_bytes()[-6000:].decode(errors="replace")
+                report.sections.append((str(path.relative_to(cloud.state)), text))
+    return report

@@ -1,0 +1,211 @@
+"""What a user does, in order: the session of the README with the real az, on real guests.
+
+The tests of this file build on each other: a VM takes half a minute to boot here.
+"""
+
+import json
+import os
+import signal
+import stat
+import textwrap
+from pathlib import Path
+
+import pytest
+from tests.system.cloud import AZ, SDK, SKERRY, Cloud, Failed, until
+
+VM = "-g demo -n web"
+
+
+@pytest.fixture(scope="module")
+def web(cloud: Cloud) -> str:
+    """The first VM's `ssh` target."""
+    cloud.az("group create -n demo -l local")
+    line = "vm create -g demo -n web --image Debian12 --size Standard_B1s --admin-username me --ssh-key-values"
+    created = cloud.az(line, f"{cloud.key}.pub")
+    assert created["powerState"] == "VM running"
+    return f"me@{created['publicIpAddress']}"
+
+
+def power(cloud: Cloud, name: str = "web") -> str:
+    view = cloud.az(f"vm get-instance-view -g demo -n {name}")
+    statuses = [status["code"] for status in view["instanceView"]["statuses"]]
+    assert len(statuses) == 2
+    return str(statuses[1].removeprefix("PowerState/"))
+
+
+def test_ssh_works_as_soon_as_vm_create_returns(cloud: Cloud, web: str) -> None:
+    assert cloud.ssh(web, "hostname").strip() == "web"
+    assert cloud.ssh(web, "sudo id -u").strip() == "0"
+    assert "10.0.0.4/" in cloud.ssh(web, "ip -br a")
+
+
+def test_the_guest_has_its_own_kernel_and_the_whole_disk(cloud: Cloud, web: str) -> None:
+    assert cloud.ssh(web, "uname -r").strip() != os.uname().release
+    size = int(cloud.ssh(web, "df --output=size -B1G / | tail -1"))
+    assert size >= 28
+
+
+def test_the_guest_reads_its_metadata(cloud: Cloud, web: str) -> None:
+    url = "http://169.254.169.254/metadata/instance?api-version=2021-02-01"
+    document = json.loads(
+        cloud.ssh(web, f"curl -s -H Metadata:true '{url}' || wget -qO- --header=Metadata:true '{url}'")
+    )
+    assert document["compute"]["name"] == "web"
+    assert document["compute"]["vmSize"] == "Standard_B1s"
+
+
+def test_az_shows_the_vm(cloud: Cloud, web: str) -> None:
+    table = cloud.run(AZ, "vm", "list", "-d", "-o", "table")
+    assert "web" in table
+    assert "VM running" in table
+    assert web.removeprefix("me@") in table
+    assert cloud.az(f"vm show {VM}")["osProfile"]["adminUsername"] == "me"
+    addresses = cloud.az(f"vm list-ip-addresses {VM}")[0]["virtualMachine"]["network"]
+    assert addresses["publicIpAddresses"][0]["ipAddress"] == web.removeprefix("me@")
+    assert addresses["privateIpAddresses"] == ["10.0.0.4"]
+    assert power(cloud) == "running"
+    shown = cloud.az("resource show -g demo -n web --resource-type Microsoft.Compute/virtualMachines")
+    assert shown["name"] == "web"
+    assert {item["name"] for item in cloud.az("resource list -g demo")} >= {"web", "webVMNic", "webNSG", "webVNET"}
+    assert cloud.run(AZ, "group", "exists", "-n", "demo").strip() == "true"
+
+
+def test_a_port_is_closed_until_it_is_opened(cloud: Cloud, web: str) -> None:
+    serve = "nohup python3 -m http.server 80 >/dev/null 2>&1 & sleep 1; ss -ltn | grep -c ':80 '"
+    assert cloud.ssh(web, f'sudo sh -c "{serve}"').strip() != "0"
+    url = f"http://{web.removeprefix('me@')}/"
+    with pytest.raises(Failed):
+        cloud.run("curl", "-sf", "--max-time", "5", url)
+    cloud.az(f"vm open-port {VM} --port 80")
+    until(lambda: "Directory listing" in cloud.run("curl", "-s", "--max-time", "5", url, check=False), 10, "port 80")
+
+
+def test_killed_skerry_comes_back_and_the_guest_never_stopped(cloud: Cloud, web: str) -> None:
+    booted = cloud.ssh(web, "cat /proc/sys/kernel/random/boot_id")
+    os.kill(cloud.pid(), signal.SIGKILL)
+    cloud.up()
+    assert cloud.ssh(web, "cat /proc/sys/kernel/random/boot_id") == booted
+    assert power(cloud) == "running"
+
+
+def test_a_second_vm_in_the_subnet_is_reached_unless_an_nsg_says_no(cloud: Cloud, web: str) -> None:
+    line = "vm create -g demo -n db --image Debian12 --size Standard_B1s --admin-username me --ssh-key-values"
+    more = "--vnet-name webVNET --subnet webSubnet --nsg dbNSG --public-ip-address"
+    created = cloud.az(f"{line} {cloud.key}.pub {more}", "")
+    address = created["privateIpAddress"]
+    assert not created["publicIpAddress"]
+    probe = f"timeout 10 bash -c 'exec 3<>/dev/tcp/{address}/22; head -c 4 <&3' || echo closed"
+    assert cloud.ssh(web, probe).strip() == "SSH-"
+    rule = "-g demo --nsg-name dbNSG -n no-ssh --priority 100 --access Deny --direction Inbound --protocol Tcp"
+    cloud.az(f"network nsg rule create {rule} --source-address-prefixes 10.0.0.4 --destination-port-ranges 22")
+    assert cloud.ssh(web, probe).strip() == "closed"
+    cloud.az("network nsg rule delete -g demo --nsg-name dbNSG -n no-ssh")
+    assert cloud.ssh(web, probe).strip() == "SSH-"
+    assert "web.internal" in cloud.ssh(web, "getent hosts db >/dev/null; hostname -f") or cloud.ssh(
+        web, "getent hosts db"
+    ).startswith(address)
+
+
+def test_power_from_outside_and_inside(cloud: Cloud, web: str) -> None:
+    cloud.az(f"vm stop {VM}")
+    assert power(cloud) == "stopped"
+    cloud.az(f"vm start {VM}")
+    assert power(cloud) == "running"
+    until(lambda: "web" in cloud.run(*_hostname(cloud, web), check=False), 240, "login after start")
+    cloud.run(*_hostname(cloud, web)[:-1], "sudo systemctl poweroff", check=False)
+    until(lambda: power(cloud) == "stopped", 120, "the guest's own shutdown")
+    cloud.az(f"vm deallocate {VM}")
+    assert power(cloud) == "deallocated"
+    cloud.az(f"vm resize {VM} --size Standard_B2s")
+    cloud.az(f"vm start {VM}")
+    until(lambda: "web" in cloud.run(*_hostname(cloud, web), check=False), 240, "login after deallocate")
+    assert cloud.ssh(web, "nproc").strip() == "2"
+    booted = cloud.ssh(web, "cat /proc/sys/kernel/random/boot_id")
+    cloud.az(f"vm restart {VM}")
+    until(lambda: "web" in cloud.run(*_hostname(cloud, web), check=False), 240, "login after restart")
+    assert cloud.ssh(web, "cat /proc/sys/kernel/random/boot_id") != booted
+
+
+def _hostname(cloud: Cloud, web: str) -> list[str]:
+    options = ["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "ConnectTimeout=10"]
+    return ["ssh", "-i", str(cloud.key), *options, web, "hostname"]
+
+
+def test_the_serial_log_is_read_through_boot_diagnostics(cloud: Cloud, web: str) -> None:
+    cloud.az(f"vm boot-diagnostics enable {VM}")
+    assert "login:" in cloud.run(AZ, "vm", "boot-diagnostics", "get-boot-log", "-g", "demo", "-n", "web")
+
+
+def test_errors_are_az_errors(cloud: Cloud, web: str) -> None:
+    assert "not valid" in cloud.az_fails(
+        "vm create -g demo -n x --image Debian12 --size Standard_Nope --generate-ssh-keys"
+    )
+    assert "InUseSubnetCannotBeDeleted" in cloud.az_fails(
+        "network vnet subnet delete -g demo --vnet-name webVNET -n webSubnet"
+    )
+    assert "was not found" in cloud.az_fails("vm show -g demo -n none")
+    assert "InvalidAction" in cloud.az_fails(f"vm run-command invoke {VM} --command-id RunShellScript --scripts id")
+
+
+def test_the_sdks_make_a_vm_in_a_vnet_of_the_same_prefix(cloud: Cloud, web: str, tmp_path: Path) -> None:
+    cloud.az("vm delete -g demo -n db --yes")
+    output = cloud.run(SDK, Path(__file__).with_name("sdk_session.py"), f"{cloud.key}.pub")
+    made = json.loads(output)
+    assert made["private"] == "10.0.0.4"
+    assert cloud.ssh(f"sdk@{made['public']}", "hostname").strip() == "sdk"
+    assert cloud.ssh(f"sdk@{made['public']}", "hostname -I").strip() == "10.0.0.4"
+    assert cloud.ssh(web, "hostname").strip() == "web"
+    # Both are 10.0.0.4 in a VNet of their own: what each sees there is itself.
+    seen = cloud.ssh(web, "timeout 10 bash -c 'exec 3<>/dev/tcp/10.0.0.5/22' || echo nobody")
+    assert seen.strip() == "nobody"
+    cloud.az("group delete -n sdk -y")
+    assert cloud.run(AZ, "group", "exists", "-n", "sdk").strip() == "false"
+
+
+def test_a_password_lets_in(cloud: Cloud, web: str, tmp_path: Path) -> None:
+    secret = "Correct-Horse-9"
+    line = "vm create -g demo -n pw --image Debian12 --size Standard_B1s --admin-username me --admin-password"
+    script = textwrap.dedent("""\
+        #!/bin/sh
+        echo planted > /root/from-custom-data
+        """)
+    data = tmp_path / "data"
+    data.write_text(script)
+    created = cloud.az(line, secret, "--custom-data", data)
+    ask = tmp_path / "ask"
+    ask.write_text(f"#!/bin/sh\necho '{secret}'\n")
+    ask.chmod(ask.stat().st_mode | stat.S_IXUSR)
+    cloud.environment |= {"SSH_ASKPASS": str(ask), "SSH_ASKPASS_REQUIRE": "force"}
+    options = ["-o", "PubkeyAuthentication=no", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"]
+    target = f"me@{created['publicIpAddress']}"
+    until(
+        lambda: "planted" in cloud.run("ssh", *options, target, "sudo cat /root/from-custom-data", check=False),
+        60,
+        "custom data",
+    )
+    for path in cloud.state.rglob("*"):
+        if path.is_file() and path.suffix not in (".qcow2", ".fd"):
+            assert secret.encode() not in path.read_bytes(), path
+    cloud.az("vm delete -g demo -n pw --yes")
+
+
+def test_the_light_client_does_the_same(cloud: Cloud, web: str) -> None:
+    assert "web" in cloud.skerry("vm", "list", "-g", "demo")
+    shown = json.loads(cloud.skerry("vm", "show", "web", "-g", "demo", "-o", "json"))
+    assert shown["name"] == "web"
+    assert "Skerry" in cloud.skerry("status")
+    assert cloud.run(SKERRY, "doctor").count("\n") > 5
+
+
+def test_delete_and_down_leave_nothing(cloud: Cloud, web: str) -> None:
+    cloud.az(f"vm delete {VM} --yes")
+    cloud.az("group delete -n demo -y")
+    assert cloud.az("group list") == []
+    assert list((cloud.state / "vms").iterdir()) == []
+    assert list((cloud.state / "disks").iterdir()) == []
+    cloud.skerry("down")
+    namespaces = cloud.run("ip", "netns", "list")
+    assert str(cloud.state) not in cloud.run("ps", "-eo", "args")
+    from skerry.host.network.names import Names
+
+    assert Names.of(cloud.state).prefix not in namespaces
