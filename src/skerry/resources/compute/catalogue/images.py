@@ -14,8 +14,10 @@ from skerry.store import UnitOfWork
 LATEST = "latest"
 # The URNs of what `skerry image build` makes, without version, in lower case.
 BUILDABLE = {"debian:debian-12:12-gen2": "debian-12", "debian:debian-13:13-gen2": "debian-13"}
-# az's own short names (azure-cli, command_modules/vm/_alias.py).
+# The short names of what `skerry image build` makes, and az's own (azure-cli, command_modules/vm/_alias.py).
 WELL_KNOWN = {
+    "Debian12": "Debian:debian-12:12-gen2",
+    "Debian13": "Debian:debian-13:13-gen2",
     "Ubuntu2204": "Canonical:0001-com-ubuntu-server-jammy:22_04-lts-gen2",
     "Debian11": "Debian:debian-11:11-backports-gen2",
     "CentOS85Gen2": "OpenLogic:CentOS:8_5-gen2",
@@ -96,7 +98,7 @@ def resolve_urn(work: UnitOfWork, urn: str) -> ImageObserved:
 
 
 def known_urn(name: str) -> str:
-    """The URN behind one of az's short names; for another name one to fill in."""
+    """The URN behind a well-known short name; for another name one to fill in."""
     found = {known.lower(): urn for known, urn in WELL_KNOWN.items()}.get(name.lower(), "PUBLISHER:OFFER:SKU")
     return f"{found}:{LATEST}"
 

@@ -21,7 +21,7 @@ def _put(_context: PutContext[ArmResource]) -> None:
 def _missing(work: UnitOfWork, resource: ResourceId) -> NotFound:
     azure = resource_not_found(resource.label, resource.group)
     hint = how_to_bring(work, known_urn(resource.name))
-    return NotFound(azure.code, f"{azure.message} If '{resource.name}' is the name of a marketplace image: {hint}")
+    return NotFound(azure.code, f"{azure.message}. If '{resource.name}' is the name of a marketplace image: {hint}")
 
 
 TYPES: tuple[AnyType, ...] = (ResourceType("Microsoft.Compute/images", ArmResource, _put, missing=_missing),)

@@ -73,6 +73,8 @@ def test_without_any_image_the_way_to_one_is_shown(work: UnitOfWork) -> None:
 def test_what_is_called_buildable_is_what_the_recipes_make() -> None:
     made = {f"{r.publisher}:{r.offer}:{r.sku}".lower(): r.name for r in RECIPES.values()}
     assert made == BUILDABLE
+    for recipe in RECIPES.values():
+        assert known_urn(recipe.alias) == f"{recipe.publisher}:{recipe.offer}:{recipe.sku}:latest"
 
 
 @pytest.mark.parametrize("urn", ["Debian12", "a:b:c", "a:b:c:d:e", "a::c:d", ""])
