@@ -102,6 +102,7 @@ def _complete_subnet(subnet: Subnet) -> None:
         raise unsupported(f"Subnet '{subnet.name}' has more than one address prefix.", "addressPrefixes")
     if properties.address_prefix and several not in ([], [text]):
         raise invalid(f"Subnet '{subnet.name}' has addressPrefix and another addressPrefixes.", "addressPrefixes")
+    properties.address_prefix = properties.address_prefix or None
     properties.address_prefixes = None if properties.address_prefix else several
     properties.private_endpoint_network_policies = one_of(
         properties.private_endpoint_network_policies or "Disabled", _POLICIES, "privateEndpointNetworkPolicies"

@@ -150,6 +150,14 @@ def test_features_that_ask_for_nothing_are_taken(net: Net) -> None:
     assert body["properties"]["subnets"][0]["properties"]["defaultOutboundAccess"] is True
 
 
+def test_the_plural_form_with_one_prefix_is_kept(net: Net) -> None:
+    net.vnet()
+    sent = {"addressPrefix": "", "addressPrefixes": ["10.0.1.0/24"]}
+    shown = net.put("virtualNetworks/v/subnets/t", sent)["properties"]
+    assert shown["addressPrefixes"] == ["10.0.1.0/24"]
+    assert "addressPrefix" not in shown
+
+
 def test_a_subnet_in_use_stays_as_it_is(net: Net) -> None:
     net.vnet(s="10.0.0.0/24", free="10.0.1.0/24")
     net.nic()
