@@ -115,9 +115,16 @@ def _end(process: Process, descriptor: int) -> None:
     for number, seconds in ((signal.SIGTERM, TERM_SECONDS), (signal.SIGKILL, KILL_SECONDS)):
         with suppress(ProcessLookupError):
             signal.pidfd_send_signal(descriptor, number)
-        if select.select([descriptor], [], [], seconds)[0]:
+        if _readable(descriptor, seconds):
             return
     raise HostError(f"QEMU process {process.pid} does not end even when killed: the host's storage may hang")
+
+
+def _readable(descriptor: int, seconds: float) -> bool:
+    """Whether the process of a pidfd ended in time. poll(2), for Skerry may have more than select(2)'s 1,024 files."""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(seconds * 1000))
 
 
 def _arguments(pid: int) -> list[str]:
