@@ -8,6 +8,7 @@ import time
 import traceback
 from contextlib import suppress
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -20,6 +21,7 @@ from skerry.cli.state import PID_FILE, needed, running, write_running
 
 START_SECONDS = 300
 LOG = Path("logs") / "skerry.log"
+Accelerator = Literal["auto", "kvm", "tcg"]
 _READY = b"ready"
 
 
@@ -38,7 +40,7 @@ _READY = b"ready"
     "--simulate", type=click.IntRange(0), default=0, metavar="N", help="N fake hosts instead of this machine."
 )
 @click.option("--report-to", type=int, hidden=True, help="Descriptor that hears how the start went.")
-def up(*, state: Path, port: int, accel: str, detach: bool, simulate: int, report_to: int | None) -> None:
+def up(*, state: Path, port: int, accel: Accelerator, detach: bool, simulate: int, report_to: int | None) -> None:
     """Start Skerry on this machine."""
     if found := running(state):
         click.echo(f"Skerry runs already: {found.base_url}, pid {found.pid}, state in {state}.")
@@ -48,7 +50,7 @@ def up(*, state: Path, port: int, accel: str, detach: bool, simulate: int, repor
         _serve(state, port, accel, simulate, report_to)
 
 
-def _serve(state: Path, port: int, accel: str, simulate: int, report_to: int | None) -> None:
+def _serve(state: Path, port: int, accel: Accelerator, simulate: int, report_to: int | None) -> None:
     def ready() -> None:
         write_running(state, port, _base_url(port))
         click.echo(f"Skerry serves {_base_url(port)}. State is in {state}.")
@@ -105,7 +107,7 @@ def _report(descriptor: int | None, message: bytes) -> None:
         pipe.write(message)
 
 
-def _detach(state: Path, port: int, accel: str, simulate: int) -> None:
+def _detach(state: Path, port: int, accel: Accelerator, simulate: int) -> None:
     from skerry.host.run import start
 
     reader, writer = os.pipe()

@@ -1,0 +1,40 @@
+# `make help` says what there is. Everything is safe to run again: it does only what is missing.
+.DEFAULT_GOAL := help
+.PHONY: help up down test lint bench az dev sdk system lock
+
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
+
+up: ## from a fresh clone to a running virtual machine: packages, image, Skerry, a first guest
+	@scripts/up
+
+down: ## stop Skerry and its guests; disks and settings are kept
+	@$(SUDO) env $${SKERRY_STATE:+SKERRY_STATE="$$SKERRY_STATE"} .venv/bin/skerry down
+
+test: system dev az sdk ## everything the tests need, then all of them
+	@SKERRY_AZ=$(CURDIR)/.venv-az/bin/az SKERRY_SDK_PYTHON=$(CURDIR)/.venv-sdk/bin/python .venv/bin/pytest tests
+
+lint: dev ## formatting, linters, types
+	@.venv/bin/ruff format --check src tests bench
+	@.venv/bin/ruff check src tests bench
+	@.venv/bin/mypy
+
+bench: system dev az ## the figures of docs/performance.md
+	@SKERRY_AZ=$(CURDIR)/.venv-az/bin/az .venv/bin/python -m bench
+
+az: system ## the Azure CLI, in .venv-az
+	@scripts/venv .venv-az requirements-az.lock
+
+dev: system ## Skerry with what its developers need, in .venv
+	@scripts/venv .venv requirements-dev.lock --project
+
+sdk: system ## the Azure SDKs that the tests call Skerry with, in .venv-sdk
+	@scripts/venv .venv-sdk requirements-sdk.lock
+
+lock: ## resolve the requirements*.lock files anew
+	@scripts/lock
+
+system:
+	@scripts/system
