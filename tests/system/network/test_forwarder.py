@@ -1,5 +1,6 @@
 """Public addresses: loopback addresses of the outside that lead to guests."""
 
+import gc
 import socket
 
 import pytest
@@ -30,6 +31,29 @@ def test_allowed_ports_lead_to_the_guest(lab: Lab) -> None:
             assert client.recv(100) == b"still open this way"
         assert client.recv(1) == b""
         assert lab.host.is_cut_off(ADDRESS, 23)
+
+
+def test_a_silent_half_closed_connection_lives_on(lab: Lab) -> None:
+    lab.apply(public())
+    with guests(lab, *public().ports) as (one,):
+        listener = one.listen(22)
+        client = lab.host.connect(ADDRESS, 22)
+        with echo(client, listener) as served:
+            client.shutdown(socket.SHUT_WR)
+            assert served.recv(1) == b""
+            gc.collect()
+            served.sendall(b"late")
+            assert client.recv(100) == b"late"
+
+
+def test_connections_end_with_the_port(lab: Lab) -> None:
+    lab.apply(public())
+    with guests(lab, *public().ports) as (one,):
+        listener = one.listen(22)
+        client = lab.host.connect(ADDRESS, 22)
+        with echo(client, listener):
+            lab.apply()
+            assert client.recv(1) == b""
 
 
 def test_large_amounts_arrive_whole(lab: Lab) -> None:

@@ -120,3 +120,12 @@ def test_an_address_can_change_under_a_running_guest(own_lab: Lab) -> None:
     assert lease(guest, guest.port.mac)[0] == "10.0.0.4"
     own_lab.apply(vnet(1, port(1, "10.0.0.9")))
     assert lease(guest, guest.port.mac)[0] == "10.0.0.9"
+
+
+def test_addresses_can_change_places(own_lab: Lab) -> None:
+    own_lab.apply(vnet(1, port(1, "10.0.0.4"), port(2, "10.0.0.5")))
+    swapped = vnet(1, port(1, "10.0.0.5"), port(2, "10.0.0.4"))
+    own_lab.apply(swapped)
+    with guests(own_lab, *swapped.ports) as (one, two):
+        two.listen(80)
+        assert one.reaches("10.0.0.4", 80)

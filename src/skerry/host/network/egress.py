@@ -125,17 +125,19 @@ class Egress:
             launcher.wait(READY_SECONDS)
         if not self._await_device():
             raise HostError(f"slirp4netns failed: {log.read_text()[-500:]}; VMs run, but without a way out")
-        self._slirp.adopt(find(self._slirp.argv)[0])
+        self._slirp.adopt(find(self._slirp.argv, launchers=True)[0])
 
     def _await_device(self) -> bool:
-        """Whether tap0 came up; slirp4netns forks a helper that makes it, which must have ended too."""
-        deadline = time.monotonic() + READY_SECONDS
-        while time.monotonic() < deadline:
+        """Whether tap0 came up; slirp4netns forks a helper that makes it, which must have ended too.
+
+        A process that is just being replaced by another program shows no arguments: it is gone only when it stays so.
+        """
+        unseen, deadline = 0, time.monotonic() + READY_SECONDS
+        while time.monotonic() < deadline and unseen < 10:
             pids = find(self._slirp.argv, launchers=True)
-            if not pids:
-                return False
             if len(pids) == 1 and netns.inside(self._router, lambda: _has_link("tap0")):
                 return True
+            unseen = 0 if pids else unseen + 1
             time.sleep(0.02)
         return False
 

@@ -27,7 +27,6 @@ class Public:
     port: str
     public: str
     private: str
-    mac: str
     open: bool
     groups: tuple[tuple[SecurityRule, ...], ...]
     vnet_prefixes: tuple[str, ...]
@@ -88,7 +87,7 @@ def _pieces(parts: Iterable[nsg.Interval], first: int) -> list[nsg.Interval]:
 def _public(vnet: VnetSpec, port: PortSpec) -> Public:
     subnet_group = next((subnet.nsg for subnet in vnet.subnets if subnet.id == port.subnet), None)
     groups = tuple(_rules(vnet.nsgs, group) for group in (subnet_group, port.nsg) if group is not None)
-    return Public(port.id, port.public_address or "", port.address, port.mac, port.public_open, groups, vnet.prefixes)
+    return Public(port.id, port.public_address or "", port.address, port.public_open, groups, vnet.prefixes)
 
 
 def _rules(groups: Sequence[NsgSpec], wanted: str) -> tuple[SecurityRule, ...]:

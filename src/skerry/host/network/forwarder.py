@@ -2,8 +2,8 @@
 
 A connection is taken outside and dialled again from inside the VNet's namespace, so no route, address or rule of the
 host changes and nothing in a namespace is reachable but what is forwarded. The rules are asked when a listener is made
-and again for each connection; changing them adds and removes listeners and leaves connections alone. UDP is not
-forwarded.
+and again for each connection; changing them adds and removes listeners and leaves connections alone; they end
+with the guest's port. UDP is not forwarded.
 """
 
 import asyncio
@@ -48,6 +48,7 @@ class Target:
 
 Key = tuple[str, int]
 """A public address and TCP port."""
+Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 class Forwarder:
@@ -58,7 +59,7 @@ class Forwarder:
         self._targets: dict[str, Target] = {}
         self._servers: dict[Key, asyncio.Server] = {}
         self._dialers = ThreadPoolExecutor(8, thread_name_prefix="dial")
-        self._connections = 0
+        self._live: dict[asyncio.Task[None], str] = {}
         self._left_out: dict[str, int] = {}
 
     def apply(self, targets: Sequence[Target]) -> list[tuple[str, str]]:
@@ -85,47 +86,60 @@ class Forwarder:
         self._targets = targets
         for key in closing:
             self._servers.pop(key).close()
+        known = {target.public.port for target in targets.values()}
+        for task in [task for task, port in self._live.items() if port not in known]:
+            task.cancel()
         for key, sock in sockets.items():
             self._servers[key] = await self._serve(key, sock)
 
     async def _serve(self, key: Key, sock: socket.socket) -> asyncio.Server:
         async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await self._forward(key, reader, writer)
+            await self._forward(key, (reader, writer))
 
         return await asyncio.start_server(connected, sock=sock, limit=CHUNK)
 
-    async def _forward(self, key: Key, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._connections += 1
+    async def _forward(self, key: Key, client: Stream) -> None:
+        """Serve one connection, held in `_live`: a task that waits for a silent peer would be garbage otherwise."""
+        task, target = asyncio.current_task(), self._targets.get(key[0])
+        if task is None or target is None:
+            _reset(client[1])
+            return
+        self._live[task] = target.public.port
         try:
-            guest = await self._dial(key, writer)
-            if guest is None:
-                _reset(writer)
-                return
-            _keep_alive(writer.get_extra_info("socket"))
-            await _exchange((reader, writer), guest)
+            await self._connect(client, key)
         finally:
-            self._connections -= 1
+            del self._live[task]
 
-    async def _dial(
-        self, key: Key, client: asyncio.StreamWriter
-    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
+    async def _connect(self, client: Stream, key: Key) -> None:
+        guest = await self._dial(key, client[1])
+        if guest is None:
+            _reset(client[1])
+            return
+        _keep_alive(client[1].get_extra_info("socket"))
+        await _exchange(client, guest)
+
+    async def _dial(self, key: Key, client: asyncio.StreamWriter) -> Stream | None:
         """A connection to the guest, or None: not allowed (any more), no such guest, or nobody answers."""
         target = self._targets.get(key[0])
         address, port = client.get_extra_info("peername")[:2]
-        if target is None or self._connections > MAX_CONNECTIONS or not target.public.admits(address, port, key[1]):
+        if target is None or len(self._live) > MAX_CONNECTIONS or not target.public.admits(address, port, key[1]):
             return None
-        loop = asyncio.get_running_loop()
-        sock: socket.socket | None = None
         try:
-            sock = await loop.run_in_executor(self._dialers, _socket_towards, target)
             async with asyncio.timeout(DIAL_SECONDS):
-                await loop.sock_connect(sock, (target.public.private, key[1]))
-            return await asyncio.open_connection(sock=sock, limit=CHUNK)
+                return await self._reach(target, key[1])
         except (OSError, TimeoutError) as error:
             log.info("guest can't be reached", address=key[0], port=key[1], reason=str(error) or "no answer")
-            if sock is not None:
-                sock.close()
             return None
+
+    async def _reach(self, target: Target, port: int) -> Stream:
+        loop = asyncio.get_running_loop()
+        sock = await loop.run_in_executor(self._dialers, _socket_towards, target)
+        try:
+            await loop.sock_connect(sock, (target.public.private, port))
+            return await asyncio.open_connection(sock=sock, limit=CHUNK)
+        except BaseException:
+            sock.close()
+            raise
 
 
 def _listen_all(keys: Sequence[Key]) -> tuple[dict[Key, socket.socket], list[tuple[str, str]]]:
@@ -198,9 +212,6 @@ def _keep_alive(sock: socket.socket) -> None:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 300)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 30)
-
-
-Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 async def _exchange(client: Stream, guest: Stream) -> None:

@@ -5,9 +5,10 @@ with one fixed MAC, and each guest hangs on a port of its own. So every TAP is a
 /32 route and a permanent neighbour behind it.
 """
 
-from collections.abc import Iterator, Mapping
+import socket
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from pyroute2 import IPRoute
 
@@ -49,6 +50,15 @@ class Outcome:
     vacated: frozenset[str]
 
 
+class Route(NamedTuple):
+    """A route of the main table, as far as it is compared. `device` is an interface index."""
+
+    kind: int
+    destination: str
+    device: int | None
+    source: str | None
+
+
 def prepare() -> None:
     """Settings of a fresh namespace. Runs inside it."""
     # Forwarding first: the kernel resets the others when it is switched on.
@@ -65,17 +75,18 @@ def prepare() -> None:
 def reconcile(layout: Layout) -> Outcome:
     """Make the namespace of the calling thread as `layout` says, touching only what differs."""
     with IPRoute() as netlink:
+        # First, since the kernel drops routes along with the address that they prefer as a source.
         _addresses(netlink, layout.addresses)
-        _unreachable(netlink, layout.unreachable)
-        present = _taps(netlink)
-        vacated = _vacated(netlink, layout, present)
+        routes = _routes(netlink)
+        _unreachable(netlink, layout.unreachable, routes)
+        present = _taps()
+        vacated = _vacated(layout, present, routes)
         for name in present.keys() - layout.guests.keys():
             netlink.link("del", index=present[name])
-        missing = layout.guests.keys() - present.keys()
-        for name in missing:
+        for name in layout.guests.keys() - present.keys():
             tap.create(name)
-        indexes = {name: index for name, index in _taps(netlink).items() if name in layout.guests}
-        _ports(netlink, layout.guests, indexes)
+        indexes = {name: index for name, index in _taps().items() if name in layout.guests}
+        _ports(netlink, layout.guests, indexes, routes)
         return Outcome(indexes, vacated)
 
 
@@ -87,9 +98,18 @@ def remove_all() -> None:
                 netlink.link("del", index=link["index"])
 
 
-def _taps(netlink: IPRoute) -> dict[str, int]:
-    named = ((link.get("ifname", ""), link["index"]) for link in netlink.get_links())
-    return {name: index for name, index in named if name.startswith(TAP_PREFIX)}
+def _taps() -> dict[str, int]:
+    return {name: index for index, name in socket.if_nameindex() if name.startswith(TAP_PREFIX)}
+
+
+def _routes(netlink: IPRoute) -> set[Route]:
+    return {
+        Route(
+            route["type"], f"{route.get('dst') or '0.0.0.0'}/{route['dst_len']}", route.get("oif"), route.get("prefsrc")
+        )
+        for route in netlink.get_routes(family=2)
+        if route.get("table") == _MAIN_TABLE
+    }
 
 
 def _addresses(netlink: IPRoute, wanted: frozenset[str]) -> None:
@@ -101,31 +121,44 @@ def _addresses(netlink: IPRoute, wanted: frozenset[str]) -> None:
         netlink.addr("add", index=1, address=address, prefixlen=32)
 
 
-def _unreachable(netlink: IPRoute, wanted: frozenset[str]) -> None:
-    present = {_destination(route) for route in _main_routes(netlink) if route["type"] == _UNREACHABLE}
+def _unreachable(netlink: IPRoute, wanted: frozenset[str], routes: set[Route]) -> None:
+    present = {route.destination for route in routes if route.kind == _UNREACHABLE}
     for prefix in wanted - present:
         netlink.route("add", dst=prefix, type="unreachable")
     for prefix in present - wanted:
         netlink.route("del", dst=prefix, type="unreachable")
 
 
-def _ports(netlink: IPRoute, guests: Mapping[str, Guest], indexes: Mapping[str, int]) -> None:
-    routes = {
-        (_destination(route), route.get("oif"), route.get("prefsrc"))
-        for route in _main_routes(netlink)
-        if route["type"] == _UNICAST
-    }
+def _ports(netlink: IPRoute, guests: Mapping[str, Guest], indexes: Mapping[str, int], routes: set[Route]) -> None:
     neighbours = {
         (entry["ifindex"], entry.get("dst"), entry.get("lladdr"))
         for entry in netlink.get_neighbours(family=2)
         if entry["state"] == _PERMANENT
     }
     links = {link["index"]: link for link in netlink.get_links()}
+    # What is stale goes first, everywhere: an address may move from one TAP to another.
+    _drop_stale(netlink, {indexes[name]: guest for name, guest in guests.items()}, routes, neighbours)
     for name, guest in guests.items():
         index = indexes[name]
         _link(netlink, name, links[index])
-        _route(netlink, guest, index, routes)
-        _neighbour(netlink, guest, index, neighbours)
+        if Route(_UNICAST, f"{guest.address}/32", index, guest.gateway) not in routes:
+            netlink.route("replace", dst=f"{guest.address}/32", oif=index, scope="link", prefsrc=guest.gateway)
+        if (index, guest.address, guest.mac) not in neighbours:
+            netlink.neigh("replace", dst=guest.address, lladdr=guest.mac, ifindex=index, state="permanent")
+
+
+def _drop_stale(
+    netlink: IPRoute,
+    guests: Mapping[int | None, Guest],
+    routes: set[Route],
+    neighbours: set[tuple[int, str, str]],
+) -> None:
+    for route in routes:
+        if route.device in guests and route.destination != f"{guests[route.device].address}/32":
+            netlink.route("del", dst=route.destination, oif=route.device, scope="link")
+    for device, address, _ in neighbours:
+        if device in guests and address != guests[device].address:
+            netlink.neigh("del", dst=address, ifindex=device)
 
 
 def _link(netlink: IPRoute, name: str, link: Any) -> None:
@@ -137,42 +170,13 @@ def _link(netlink: IPRoute, name: str, link: Any) -> None:
         netlink.link("set", index=link["index"], state="up")
 
 
-def _route(netlink: IPRoute, guest: Guest, index: int, present: set[tuple[str, int | None, str | None]]) -> None:
-    wanted = f"{guest.address}/32"
-    for destination, device, _ in present:
-        if device == index and destination != wanted:
-            netlink.route("del", dst=destination, oif=index, scope="link")
-    if (wanted, index, guest.gateway) not in present:
-        netlink.route("replace", dst=wanted, oif=index, scope="link", prefsrc=guest.gateway)
-
-
-def _neighbour(netlink: IPRoute, guest: Guest, index: int, present: set[tuple[int, str, str]]) -> None:
-    for device, address, _ in present:
-        if device == index and address != guest.address:
-            netlink.neigh("del", dst=address, ifindex=index)
-    if (index, guest.address, guest.mac) not in present:
-        netlink.neigh("replace", dst=guest.address, lladdr=guest.mac, ifindex=index, state="permanent")
-
-
-def _vacated(netlink: IPRoute, layout: Layout, present: Mapping[str, int]) -> frozenset[str]:
+def _vacated(layout: Layout, present: Mapping[str, int], routes: set[Route]) -> frozenset[str]:
     """Addresses that a TAP has a route for and `layout` gives to another TAP or to none."""
     names = {index: name for name, index in present.items()}
-    behind = {
-        (names[route.get("oif")], _destination(route).removesuffix("/32"))
-        for route in _main_routes(netlink)
-        if route.get("oif") in names
-    }
+    behind = {(names[route.device], route.destination.removesuffix("/32")) for route in routes if route.device in names}
     return frozenset(address for name, address in behind if _address_of(layout, name) != address)
 
 
 def _address_of(layout: Layout, name: str) -> str | None:
     guest = layout.guests.get(name)
     return guest.address if guest else None
-
-
-def _main_routes(netlink: IPRoute) -> Iterator[Any]:
-    return (route for route in netlink.get_routes(family=2) if route.get("table") == _MAIN_TABLE)
-
-
-def _destination(route: Any) -> str:
-    return f"{route.get('dst') or '0.0.0.0'}/{route['dst_len']}"

@@ -68,6 +68,16 @@ def inside(namespace: Path, work: Callable[[], T]) -> T:
     return _in_thread(enter_and_work)
 
 
+def inside_new(work: Callable[[], T]) -> T:
+    """Run `work` in a nameless namespace that ends with it."""
+
+    def leave_and_work() -> T:
+        _check(_libc.unshare(CLONE_NEWNET), OWN)
+        return work()
+
+    return _in_thread(leave_and_work)
+
+
 def sysctl(key: str, value: str) -> None:
     """Set `net.…` (with slashes) of the namespace the calling thread is in; a key the kernel lacks is left out."""
     file = Path("/proc/sys/net") / key

@@ -103,7 +103,8 @@ class PlatformServices:
                 return
             guest.connections += 1
             try:
-                await http.serve(reader, writer, limited, self._workers)
+                with self._loop.held():
+                    await http.serve(reader, writer, limited, self._workers)
             finally:
                 guest.connections -= 1
 
