@@ -68,6 +68,7 @@ def serve(state: Path, port: int, accel: Accel, simulate: int, on_ready: Callabl
     Raises StartError (port or state in use, state of a newer Skerry, not enough rights) and HostError.
     """
     _check(simulate)
+    os.umask(0o077)  # what is in the state folder is for its owner: the database holds password hashes
     with ExitStack() as stack:
         stack.enter_context(_lock(state))
         (state / "stop.json").unlink(missing_ok=True)
