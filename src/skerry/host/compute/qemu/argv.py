@@ -18,8 +18,9 @@ MIB = 1 << 20
 # The tag by which cloud-init and the Azure Linux agent know Azure (cloud-init: tools/ds-identify).
 AZURE_CHASSIS_TAG = "7783-7084-3265-9085-8269-3286-77"
 
-# qemu64 is x86-64-v1; these make it the x86-64-v2 that distributions of 2022 and later are built for.
-TCG_CPU = "qemu64,+ssse3,+sse4.1,+sse4.2,+popcnt,+lahf_lm"
+# qemu64 is x86-64-v1; these make it the x86-64-v2 that distributions of 2022 and later are built for. Without svm,
+# which it has and emulation can't use well, guests don't load their own KVM at boot.
+TCG_CPU = "qemu64,-svm,+ssse3,+sse4.1,+sse4.2,+popcnt,+lahf_lm"
 
 # Of code cache, in MiB: 50 MiB less than the default costs no speed, 32 does.
 TCG_TB_SIZE = 64
