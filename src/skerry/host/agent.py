@@ -23,6 +23,7 @@ from skerry.host.converge import Action, Stopping
 from skerry.host.errors import HostError
 from skerry.host.guests import Guests
 from skerry.host.jobs import Jobs, Key
+from skerry.host.login import LoginWatch
 from skerry.host.network.driver import NetworkDriver
 from skerry.host.storage.driver import StorageDriver
 from skerry.hostspec import (
@@ -79,6 +80,7 @@ class Agent:
         self._network_again = 0.0
         self._revision = 0
         self._reported: tuple[Observed, float] | None = None
+        self._login = LoginWatch(network.greets, self._wake.set)
         guests.changed = self._wake.set
         compute.on_event(lambda _: self._wake.set())
 
@@ -92,6 +94,7 @@ class Agent:
     def stop(self, *, keep_vms: bool, grace: float = 30.0) -> None:
         """End. `keep_vms`: guests and their networks go on by themselves; else guests get `grace` seconds to halt."""
         self._stopping.set()
+        self._login.close()
         self._wake.set()
         for thread in self._threads:
             thread.join()
@@ -305,17 +308,18 @@ class Agent:
 
     def _observe_vm(self, vm: str, spec: VmSpec | None, machine: Machine | None) -> VmObserved:
         problem = self._jobs.problem(("vm", vm))
-        health = self.guests.health(vm)
+        reported = self.guests.health(vm)
+        health = self._login.health(vm, spec.ports[0] if spec and spec.ports else None, reported.health)
         state = converge.power(spec, machine, problem)
         if machine is None:
-            return VmObserved(id=vm, power=state, health=health.health, message=problem or health.message)
+            return VmObserved(id=vm, power=state, health=health, message=problem or reported.message)
         return VmObserved(
             id=vm,
             power=state,
             start_generation=machine.start_generation,
             restart_generation=machine.restart_generation,
-            health=health.health,
-            message=problem or machine.message or health.message,
+            health=health,
+            message=problem or machine.message or reported.message,
             vcpus=machine.vcpus,
             memory_bytes=machine.memory_bytes,
             agent_version=machine.agent_version,

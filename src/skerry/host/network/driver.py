@@ -34,5 +34,11 @@ class NetworkDriver(Protocol):
         Raises HostError for a port that isn't in what was applied last, or whose TAP is still held by a QEMU.
         """
 
+    def greets(self, port: str, tcp_port: int) -> bool:
+        """Whether the guest behind a port says something on a TCP port; NSGs don't apply. Takes seconds at most.
+
+        Raises HostError or OSError when it can't be asked: no such port, no guest, nobody listens.
+        """
+
     def close(self, *, keep: bool) -> None:
         """Stop serving. `keep`: namespaces, TAPs, rules and DHCP stay for running guests; else all is removed."""

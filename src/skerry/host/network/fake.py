@@ -31,13 +31,19 @@ class FakeNetwork:
     def tap(self, port: str) -> int:
         """An eventfd: a real descriptor that a process can inherit and that the caller closes."""
         self._fail()
-        known = {known.id for vnet in (self.applied[-1] if self.applied else ()) for known in vnet.ports}
-        if port not in known:
+        if port not in self._ports():
             raise HostError(f"port {port} is in no network of this host")
         return os.eventfd(0)
 
+    def greets(self, port: str, tcp_port: int) -> bool:
+        """Imagined guests run an SSH server and nothing else."""
+        return tcp_port == 22 and port in self._ports()
+
     def close(self, *, keep: bool) -> None:
         self.kept = keep
+
+    def _ports(self) -> set[str]:
+        return {port.id for vnet in (self.applied[-1] if self.applied else ()) for port in vnet.ports}
 
     def _fail(self) -> None:
         if self.fail_next is not None:

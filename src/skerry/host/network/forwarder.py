@@ -29,6 +29,7 @@ from skerry.host.network.rules import FORWARDER_MARK
 log = structlog.get_logger()
 
 DIAL_SECONDS = 8
+GREETING_SECONDS = 3
 CHUNK = 256 * 1024
 MAX_CONNECTIONS = 4096
 """At a time, over all addresses: what comes above is closed at once."""
@@ -133,7 +134,7 @@ class Forwarder:
 
     async def _reach(self, target: Target, port: int) -> Stream:
         loop = asyncio.get_running_loop()
-        sock = await loop.run_in_executor(self._dialers, _socket_towards, target)
+        sock = await loop.run_in_executor(self._dialers, socket_towards, target.namespace, target.tap)
         try:
             await loop.sock_connect(sock, (target.public.private, port))
             return await asyncio.open_connection(sock=sock, limit=CHUNK)
@@ -179,11 +180,19 @@ def _problem(key: Key, error: Exception) -> str:
     return f"{where} is not forwarded: {error}"
 
 
-def _socket_towards(target: Target) -> socket.socket:
+def greets(namespace: Path, link: str, address: str, port: int) -> bool:
+    """Whether the guest behind TAP `link` says something on a TCP port. Raises OSError if it can't be asked."""
+    with socket_towards(namespace, link) as sock:
+        sock.settimeout(GREETING_SECONDS)
+        sock.connect((address, port))
+        return bool(sock.recv(1))
+
+
+def socket_towards(namespace: Path, link: str) -> socket.socket:
     """A socket inside the guest's VNet. Raises OSError at once when no QEMU holds the guest's TAP."""
-    sock = netns.inside(target.namespace, socket.socket)
+    sock = netns.inside(namespace, socket.socket)
     try:
-        if not _has_carrier(sock, target.tap):
+        if not _has_carrier(sock, link):
             raise OSError(errno.EHOSTDOWN, "the VM doesn't run")
         sock.setsockopt(socket.SOL_SOCKET, SO_MARK, FORWARDER_MARK)
         sock.setblocking(False)

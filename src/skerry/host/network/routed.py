@@ -25,7 +25,7 @@ from skerry.host.network.daemons import arguments
 from skerry.host.network.dhcp import Dhcp, gateway
 from skerry.host.network.driver import GuestPlatform
 from skerry.host.network.egress import Egress
-from skerry.host.network.forwarder import Forwarder, Target
+from skerry.host.network.forwarder import Forwarder, Target, greets
 from skerry.host.network.links import Guest, Layout
 from skerry.host.network.loop import LoopThread
 from skerry.host.network.names import Names, tap_name
@@ -90,6 +90,14 @@ class RoutedNetwork:
         for vnet in self._vnets.values():
             if any(port == known.id for known in vnet.ports):
                 return netns.inside(self._namespace(vnet.id), lambda: tap.open_existing(tap_name(port)))
+        raise HostError(f"port {port} is in no network of this host")
+
+    def greets(self, port: str, tcp_port: int) -> bool:
+        """See NetworkDriver."""
+        for vnet in self._vnets.values():
+            found = next((known for known in vnet.ports if known.id == port), None)
+            if found is not None:
+                return greets(self._namespace(vnet.id), tap_name(port), found.address, tcp_port)
         raise HostError(f"port {port} is in no network of this host")
 
     def close(self, *, keep: bool) -> None:
