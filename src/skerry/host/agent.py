@@ -281,7 +281,7 @@ class Agent:
             self._wake.clear()
         for vm, machine in self._compute.machines().items():
             if machine.process:
-                self._compute.kill(vm)
+                _attempt_kill(self._compute, vm)
 
     # --- the report --------------------------------------------------------------------------------------------
 
@@ -345,6 +345,14 @@ class Agent:
 def _problems_of(error: Exception) -> tuple[Problem, ...]:
     """What a network driver could not apply, thing by thing where it says so."""
     return tuple(getattr(error, "problems", ())) or (("network", "", str(error) or type(error).__name__),)
+
+
+def _attempt_kill(compute: ComputeDriver, vm: str) -> None:
+    """One guest that can't be ended must not keep the others running."""
+    try:
+        compute.kill(vm)
+    except HostError as error:
+        log.error("a guest could not be ended and goes on", vm=vm, error=str(error))
 
 
 def _runs(machine: Machine | None) -> bool:
