@@ -17,6 +17,7 @@ from skerry.cli.machines import Machine, detailed, power_state
 from skerry.cli.options import with_output, with_state
 from skerry.cli.output import Output
 from skerry.cli.progress import Progress
+from skerry.cli.reach import await_ssh
 
 _NETWORK = "providers/Microsoft.Network"
 _COMPUTE = "providers/Microsoft.Compute"
@@ -70,7 +71,9 @@ def create(
     wanted = Wanted(name, location, image, size, user, key)
     with Progress(f"Creating {name}") as progress:
         data = _create(client, client.group(group), wanted, progress, wait=not no_wait)
-    machine = detailed(client, Machine(data))
+        machine = detailed(client, Machine(data))
+        if not no_wait:
+            await_ssh(machine, progress)
     output.show(machine.data, [{"": title, machine.name: value} for title, value in machine.row().items()])
 
 
