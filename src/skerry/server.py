@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import secrets
+import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -212,6 +213,9 @@ def _run(
         ssl_certfile=tls.cert,
         ssl_keyfile=tls.key,
     )
+    # uvicorn raises the signal that stopped it once more when it is done: the default would end us before the clean-up.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: None)
     stopped = threading.Event()
     threading.Thread(target=_renew, args=(state, config, stopped), name="tls", daemon=True).start()
     try:

@@ -3,10 +3,10 @@
 Source: https://learn.microsoft.com/azure/virtual-network/virtual-networks-faq (sizes, reserved addresses)
 """
 
+import hashlib
 import re
 from collections.abc import Collection, Iterator, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_network
-from itertools import count
 
 from skerry.arm.errors import BadRequest
 from skerry.resources.network.shared import unsupported
@@ -90,12 +90,14 @@ def free_addresses(subnet: IPv4Network, taken: Collection[str]) -> Iterator[str]
     return (address for address in addresses if address not in taken)
 
 
-def free_public_address(taken: Collection[str]) -> str:
-    """The lowest free public address. Raises BadRequest `PublicIPAddressPoolExhausted`."""
-    for number in count(int(PUBLIC_POOL[1])):
-        address = IPv4Address(number)
-        if address not in PUBLIC_POOL:
-            break
-        if str(address) not in taken:
-            return str(address)
+def free_public_address(taken: Collection[str], subscription: str) -> str:
+    """The next free public address, going round the pool. Raises BadRequest `PublicIPAddressPoolExhausted`.
+
+    Every installation begins elsewhere in the pool, as several on one host share its loopback addresses.
+    """
+    block = int.from_bytes(hashlib.sha256(subscription.lower().encode()).digest()[:4], "big") * 256
+    for number in range(1, PUBLIC_POOL.num_addresses):
+        address = str(PUBLIC_POOL[(block + number) % PUBLIC_POOL.num_addresses])
+        if address not in taken:
+            return address
     raise BadRequest("PublicIPAddressPoolExhausted", f"No public address of {PUBLIC_POOL} is free: delete one.")

@@ -29,11 +29,15 @@ def test_public_addresses_run_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(addresses, "PUBLIC_POOL", IPv4Network("127.64.0.0/30"))
     taken: set[str] = set()
     for _ in range(3):
-        taken.add(free_public_address(taken))
+        taken.add(free_public_address(taken, "sub"))
     assert taken == {"127.64.0.1", "127.64.0.2", "127.64.0.3"}
     with pytest.raises(BadRequest) as caught:
-        free_public_address(taken)
+        free_public_address(taken, "sub")
     assert caught.value.code == "PublicIPAddressPoolExhausted"
+
+
+def test_two_installations_begin_elsewhere() -> None:
+    assert free_public_address(set(), "one") != free_public_address(set(), "other")
 
 
 def test_the_pool_is_loopback() -> None:

@@ -48,7 +48,7 @@ def test_a_placed_nic_brings_its_vnet(net: Net) -> None:
         subnet=subnet.id,
         hostname="web",
         nsg=own,
-        public_address="127.64.0.1",
+        public_address="127.104.156.1",
         public_open=False,
     )
 
@@ -193,7 +193,7 @@ def test_the_metadata_document_has_the_addresses(net: Net) -> None:
         "interface": [
             {
                 "ipv4": {
-                    "ipAddress": [{"privateIpAddress": "10.0.0.4", "publicIpAddress": "127.64.0.1"}],
+                    "ipAddress": [{"privateIpAddress": "10.0.0.4", "publicIpAddress": "127.104.156.1"}],
                     "subnet": [{"address": "10.0.0.0", "prefix": "24"}],
                 },
                 "ipv6": {"ipAddress": []},

@@ -20,7 +20,7 @@ def _put(context: PutContext[PublicIpAddress]) -> None:
     if old is not None:
         keep(old, new, properties)
     validate(new, properties)
-    properties.ip_address = before.ip_address if before else model.allocate(context.work)
+    properties.ip_address = before.ip_address if before else model.allocate(context.work, context.id.subscription)
     properties.resource_guid = before.resource_guid if before else str(uuid.uuid4())
     context.links.append(model.address_link(context.row.key, properties.ip_address or ""))
 

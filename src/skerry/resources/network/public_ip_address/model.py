@@ -14,10 +14,10 @@ from skerry.store import Link, ResourceRow, UnitOfWork
 _PREFIX = "publicaddresses/"
 
 
-def allocate(work: UnitOfWork) -> str:
-    """The lowest public address that no row has."""
+def allocate(work: UnitOfWork, subscription: str) -> str:
+    """The first public address from this installation's start on that no row has."""
     links = work.resources.links_under(_PREFIX, "address")
-    return free_public_address({link.target.removeprefix(_PREFIX) for link in links})
+    return free_public_address({link.target.removeprefix(_PREFIX) for link in links}, subscription)
 
 
 def address_link(source: str, address: str) -> Link:

@@ -15,7 +15,7 @@ def test_what_az_sends_gets_a_loopback_address(net: Net) -> None:
     assert properties.pop("resourceGuid")
     assert body["sku"] == {"name": "Standard", "tier": "Regional"}
     assert properties == {
-        "ipAddress": "127.64.0.1",
+        "ipAddress": "127.104.156.1",
         "publicIPAllocationMethod": "Static",
         "publicIPAddressVersion": "IPv4",
         "idleTimeoutInMinutes": 4,
@@ -28,15 +28,15 @@ def test_without_a_sku_it_is_basic_and_dynamic(net: Net) -> None:
     body = net.put("publicIPAddresses/p")
     assert body["sku"]["name"] == "Basic"
     assert body["properties"]["publicIPAllocationMethod"] == "Dynamic"
-    assert body["properties"]["ipAddress"] == "127.64.0.1"
+    assert body["properties"]["ipAddress"] == "127.104.156.1"
 
 
 def test_an_address_belongs_to_one_resource_until_that_is_deleted(net: Net) -> None:
     addresses = [net.put(f"publicIPAddresses/p{n}")["properties"]["ipAddress"] for n in range(3)]
-    assert addresses == ["127.64.0.1", "127.64.0.2", "127.64.0.3"]
+    assert addresses == ["127.104.156.1", "127.104.156.2", "127.104.156.3"]
     assert net.delete("publicIPAddresses/p1") == 200
-    assert net.put("publicIPAddresses/p0")["properties"]["ipAddress"] == "127.64.0.1"
-    assert net.put("publicIPAddresses/p3")["properties"]["ipAddress"] == "127.64.0.2"
+    assert net.put("publicIPAddresses/p0")["properties"]["ipAddress"] == "127.104.156.1"
+    assert net.put("publicIPAddresses/p3")["properties"]["ipAddress"] == "127.104.156.2"
 
 
 def test_put_back_changes_nothing(net: Net) -> None:
