@@ -11,7 +11,6 @@ from skerry.cli.machines import Machine, Target, detailed, rows
 from skerry.cli.options import with_output, with_state, with_target
 from skerry.cli.output import Output, printable
 from skerry.cli.progress import Progress
-from skerry.cli.reach import await_ssh
 
 vm = LazyGroup(
     "vm",
@@ -31,7 +30,6 @@ vm = LazyGroup(
     },
     "Virtual machines.",
 )
-_STARTING = ("start", "restart")
 _NO_WAIT = click.option("--no-wait", is_flag=True, help="Return once the change is accepted.")
 
 
@@ -142,8 +140,6 @@ def _act(target: Target, action: str, no_wait: bool, output: Output) -> None:
     with Progress(f"{machine.name}: {action}") as progress:
         progress.phase("waiting")
         client.change("POST", f"{machine.id}/{action}", wait=not no_wait, tick=progress.tick)
-        if action in _STARTING and not no_wait:
-            await_ssh(detailed(client, machine), progress)
     _print(client, machine, output)
 
 

@@ -17,7 +17,6 @@ from skerry.cli.machines import Machine, detailed, power_state
 from skerry.cli.options import with_output, with_state
 from skerry.cli.output import Output
 from skerry.cli.progress import Progress
-from skerry.cli.reach import await_ssh
 
 _NETWORK = "providers/Microsoft.Network"
 _COMPUTE = "providers/Microsoft.Compute"
@@ -71,9 +70,7 @@ def create(
     wanted = Wanted(name, location, image, size, user, key)
     with Progress(f"Creating {name}") as progress:
         data = _create(client, client.group(group), wanted, progress, wait=not no_wait)
-        machine = detailed(client, Machine(data))
-        if not no_wait:
-            await_ssh(machine, progress)
+    machine = detailed(client, Machine(data))
     output.show(machine.data, [{"": title, machine.name: value} for title, value in machine.row().items()])
 
 
