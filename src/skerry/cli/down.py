@@ -11,7 +11,7 @@ from skerry.cli.errors import CliError, reported
 from skerry.cli.logs import quiet
 from skerry.cli.options import with_state
 from skerry.cli.progress import Progress
-from skerry.cli.state import STOP_FILE, Running, running, write_json
+from skerry.cli.state import PID_FILE, STOP_FILE, Running, running, write_json
 
 # A guest that ignores ACPI is powered off hard after a minute; several are stopped side by side.
 STOP_SECONDS = 300
@@ -28,6 +28,7 @@ def down(state: Path, keep_vms: bool) -> None:
     elif keep_vms or not state.is_dir():
         click.echo(f"Skerry isn't running on {state}.")
     else:
+        click.echo(f"Skerry isn't running on {state}.")
         _clean(state)
 
 
@@ -49,6 +50,11 @@ def _stop(server: Running, state: Path, keep_vms: bool) -> None:
                 )
             time.sleep(0.1)
             progress.tick()
+    # A server that ends in order removes its pid file last.
+    if not keep_vms and (state / PID_FILE).exists():
+        click.echo("Skerry ended before it was done.")
+        _clean(state)
+        return
     kept = "Guests run on; `skerry up` finds them again." if keep_vms else "No guest and no network of it is left."
     click.echo(f"Skerry has stopped. {kept}")
 
@@ -58,7 +64,8 @@ def _clean(state: Path) -> None:
     from skerry.server import StartError, clean
 
     quiet()
-    click.echo(f"Skerry isn't running on {state}: stopping the guests and removing the networks that it left, if any.")
+    click.echo("Stopping the guests and removing the networks that it left, if any.")
     with reported(StartError, HostError):
         clean(state)
+    (state / PID_FILE).unlink(missing_ok=True)
     click.echo("Nothing of it runs any more. Disks and settings are kept.")

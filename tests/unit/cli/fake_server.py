@@ -1,8 +1,9 @@
 """Stands in for skerry.server in a process of its own: serves /healthz until SIGTERM, or fails as it is told.
 
-STATE/behave says how: "refuse", "crash", or "slow" (SIGTERM takes a moment). STATE/stopped records stop.json.
+STATE/behave says how: "refuse", "crash", "slow" (SIGTERM takes a moment), "die" (at SIGTERM). STATE/stopped records stop.json.
 """
 
+import os
 import signal
 import ssl
 import sys
@@ -44,6 +45,8 @@ def serve(state: Path, port: int, accel: str, simulate: int, on_ready: Callable[
         print(f"accelerator {accel}, simulated {simulate}", file=sys.stderr)
         on_ready()
         stop.wait()
+        if behaviour == "die":
+            os._exit(1)
         time.sleep(0.5 if behaviour == "slow" else 0)
         (state / "stopped").write_text((state / "stop.json").read_text())
         server.shutdown()

@@ -109,6 +109,14 @@ def test_after_a_crash_down_cleans_up(run: Run, state: Path, port: str) -> None:
     assert (state / "cleaned").exists()
 
 
+def test_a_server_that_dies_while_it_stops_is_cleaned_up_after(run: Run, state: Path, port: str) -> None:
+    (state / "behave").write_text("die")
+    assert run("up", "--detach", "--port", port).returncode == 0
+    assert "ended before it was done" in run("down").stdout
+    assert (state / "cleaned").exists()
+    assert not (state / "skerry.pid").exists()
+
+
 def test_down_where_nothing_ever_was(run: Run, tmp_path: Path) -> None:
     down = run("down", "--state", str(tmp_path / "nothing"))
     assert (down.returncode, "isn't running" in down.stdout) == (0, True)
