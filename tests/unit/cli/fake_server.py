@@ -1,6 +1,7 @@
 """Stands in for skerry.server in a process of its own: serves /healthz until SIGTERM, or fails as it is told.
 
-STATE/behave says how: "refuse", "crash", "slow" (SIGTERM takes a moment), "die" (at SIGTERM). STATE/stopped records stop.json.
+STATE/behave says how: "refuse", "crash", "slow" (SIGTERM takes a moment), "die" (at SIGTERM). STATE/stopped
+records stop.json.
 """
 
 import os
