@@ -10,13 +10,16 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from skerry.host.run import run
 from skerry.imagebuilder.errors import DiskFull
+from skerry.imagebuilder.rootfs import inside
 
 WORK_BYTES = 4 << 30
 CACHE_BYTES = 1 << 30
+_WORK_PREFIX = "skerry-image-"
 
 
 def default_cache() -> Path:
@@ -55,16 +58,38 @@ def staging(images: Path, name: str) -> Iterator[Path]:
 def workspace() -> Iterator[Path]:
     """A folder for the raw disk (in $TMPDIR, else /var/tmp) that a user namespace's root can write to as well.
 
-    The inner name is secret and the outer folder can't be listed, so the inner one may be open to all.
+    The inner name is secret and the outer folder can't be listed, so the inner one may be open to all. The outer
+    one is locked while it is in use; those that aren't are what killed builds left, and are swept first.
     """
     base = Path(os.environ.get("TMPDIR", "/var/tmp"))
+    for left in base.glob(f"{_WORK_PREFIX}*"):
+        _sweep(left)
     require_room(base, WORK_BYTES)
-    with tempfile.TemporaryDirectory(prefix="skerry-image-", dir=base) as outer:
+    with tempfile.TemporaryDirectory(prefix=_WORK_PREFIX, dir=base) as outer, _opened(Path(outer)) as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
         Path(outer).chmod(0o711)
         inner = Path(outer) / os.urandom(16).hex()
         inner.mkdir()
         inner.chmod(0o777)
         yield inner
+
+
+def _sweep(left: Path) -> None:
+    """Remove a dead build's work folder; a live build's is locked, another user's can't be opened."""
+    with suppress(OSError), _opened(left) as handle:
+        if os.fstat(handle).st_uid == os.geteuid():
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            run(inside('rm -rf "$1"/*/*', str(left)), timeout=300)
+            shutil.rmtree(left)
+
+
+@contextmanager
+def _opened(folder: Path) -> Iterator[int]:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        yield handle
+    finally:
+        os.close(handle)
 
 
 def require_room(folder: Path, needed: int) -> None:

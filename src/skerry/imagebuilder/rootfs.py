@@ -6,7 +6,7 @@ import re
 import signal
 import tarfile
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -29,10 +29,19 @@ _UNWANTED_UNITS = (
     "e2scrub_reap.service",
 )
 
+# Modules that nothing here needs at boot; each would be a process of its own.
+_UNWANTED_MODULES = ("configfs", "dm_mod", "drm", "efi_pstore", "fuse", "loop")
+# The first looks for data sources with a long shell script, the second for partitions that fstab names anyway.
+_UNWANTED_GENERATORS = ("cloud-init-generator", "systemd-gpt-auto-generator", "systemd-hibernate-resume-generator")
+
 # Runs outside the root folder with its path in $1. Host keys and leases must never be shared by two guests.
 CUSTOMIZE = f"""set -eu
 chroot "$1" systemctl --quiet disable {" ".join(_UNWANTED_UNITS)} || true
 chroot "$1" systemctl --quiet enable systemd-networkd.service systemd-resolved.service
+chroot "$1" systemctl --quiet mask {" ".join(f"modprobe@{name}.service" for name in _UNWANTED_MODULES)}
+mkdir -p "$1"/etc/systemd/system-generators
+for name in {" ".join(_UNWANTED_GENERATORS)}; do ln -sf /dev/null "$1"/etc/systemd/system-generators/$name; done
+ln -sf /lib/systemd/system/cloud-init.target "$1"/etc/systemd/system/multi-user.target.wants/cloud-init.target
 chroot "$1" passwd --quiet --lock root
 rm -f "$1"/etc/ssh/ssh_host_* "$1"/etc/dpkg/dpkg.cfg.d/99mmdebstrap "$1"/etc/apt/apt.conf.d/99mmdebstrap
 rm -f "$1"/etc/resolv.conf "$1"/etc/.resolv.conf.systemd-resolved.bak
@@ -52,7 +61,7 @@ def make(recipe: Recipe, work: Path, report: Report) -> Path:
     files = work / "files.tar"
     files.write_bytes(files_tar())
     target = work / "root.tar"
-    _follow(argv(recipe, files, target, is_root=os.geteuid() == 0), report)
+    _follow(argv(recipe, files, target, is_root=os.geteuid() == 0), {"TMPDIR": str(work), **_proxies()}, report)
     return target
 
 
@@ -88,12 +97,12 @@ def files_tar() -> bytes:
     return buffer.getvalue()
 
 
-def _follow(argv: Sequence[str], report: Report) -> None:
+def _follow(argv: Sequence[str], environment: Mapping[str, str], report: Report) -> None:
     """Run mmdebstrap, turning its output into fractions. Killed with all its children if we are interrupted."""
     reading, writing = os.pipe()
     with os.fdopen(reading, "rb") as output:
         with os.fdopen(writing, "wb") as pipe:
-            process = run.start(argv, output=pipe, environment=_proxies())
+            process = run.start(argv, output=pipe, environment=environment)
         tail: deque[str] = deque(maxlen=40)
         try:
             for fraction in _fractions(_lines(output, tail)):
