@@ -5,15 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from starlette.testclient import TestClient
+
+from skerry.control import ControlPlane
 from skerry.host.agent import Agent
 from skerry.host.compute.fake import FakeCompute
 from skerry.host.factory import fake_agent
 from skerry.host.guests import Guests
 from skerry.host.network.fake import FakeNetwork
 from skerry.host.storage.fake import FakeStorage
-from starlette.testclient import TestClient
-
-from skerry.control import ControlPlane
 from skerry.hostspec import VmSpec
 from skerry.hostspec.client import SpecSource
 
@@ -73,7 +73,9 @@ class Arm:
             path = f"/subscriptions/{self.subscription}/{path}"
         if "api-version=" not in path:
             path += ("&" if "?" in path else "?") + "api-version=2025-04-01"
-        sent: dict[str, Any] = {"content": body} if isinstance(body, bytes) else {"json": body} if body is not None else {}
+        sent: dict[str, Any] = (
+            {"content": body} if isinstance(body, bytes) else {"json": body} if body is not None else {}
+        )
         response = self.client.request(method, path, headers={**self._headers, **headers}, **sent)
         is_json = response.headers.get("content-type", "").startswith("application/json")
         return Answer(response.status_code, response.json() if is_json and response.content else None, response.headers)
