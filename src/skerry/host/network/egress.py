@@ -115,10 +115,8 @@ class Egress:
         table (`unshare --mount`) every named namespace of the host would go.
         """
         self._slirp.stop()
-        if netns.inside(self._router, lambda: _has_link("tap0")):
-            raise HostError(
-                "tap0 of the router is held by a slirp4netns that Skerry has no record of; end that process"
-            )
+        if not self._await_no_device():
+            raise HostError("tap0 of the router is held by a process that Skerry has no record of; end that one")
         log = self._names.runtime / "slirp.log"
         with log.open("wb") as output:
             launcher = start([*self._launcher, *self._slirp.argv], output=output)
@@ -126,6 +124,15 @@ class Egress:
         if not self._await_device():
             raise HostError(f"slirp4netns failed: {log.read_text()[-500:]}; VMs run, but without a way out")
         self._slirp.adopt(find(self._slirp.argv, launchers=True)[0])
+
+    def _await_no_device(self) -> bool:
+        """Whether tap0 is gone; the kernel removes it some time after the process that made it has ended."""
+        deadline = time.monotonic() + READY_SECONDS
+        while netns.inside(self._router, lambda: _has_link("tap0")):
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.02)
+        return True
 
     def _await_device(self) -> bool:
         """Whether tap0 came up; slirp4netns forks a helper that makes it, which must have ended too.

@@ -109,6 +109,7 @@ class Forwarder:
         try:
             await self._connect(client, key)
         finally:
+            client[1].close()
             del self._live[task]
 
     async def _connect(self, client: Stream, key: Key) -> None:
@@ -224,18 +225,22 @@ def _keep_alive(sock: socket.socket) -> None:
 
 
 async def _exchange(client: Stream, guest: Stream) -> None:
-    """Copy both ways until both have ended; an error of one way ends both."""
-    writers = (client[1], guest[1])
+    """Copy both ways until both have ended; an error of one way, or a cancellation, cuts both."""
+    writers, complete = (client[1], guest[1]), False
     try:
         async with asyncio.TaskGroup() as copies:
             copies.create_task(_copy(client[0], guest[1]))
             copies.create_task(_copy(guest[0], client[1]))
+        complete = True
     except* OSError:
-        for writer in writers:
-            writer.transport.abort()
+        pass
     finally:
         for writer in writers:
-            writer.close()
+            if complete:
+                writer.close()
+            else:
+                writer.transport.abort()
+        for writer in writers:
             with contextlib.suppress(OSError):
                 await writer.wait_closed()
 

@@ -17,6 +17,7 @@ log = structlog.get_logger()
 
 MAX_HEAD = 16 * 1024
 MAX_BODY = 64 * 1024
+MAX_REST = 1024 * 1024
 REQUEST_SECONDS = 10
 REASONS = {
     200: "OK",
@@ -70,13 +71,15 @@ async def serve(
         async with asyncio.timeout(REQUEST_SECONDS):
             response = await _answer(reader, handler, workers)
             writer.write(encode(response))
-            await writer.drain()
+            writer.write_eof()
+            await _drop_rest(reader)
     except (OSError, TimeoutError, asyncio.IncompleteReadError):
         return
     finally:
         writer.close()
         with contextlib.suppress(OSError, TimeoutError):
             await asyncio.wait_for(writer.wait_closed(), REQUEST_SECONDS)
+        writer.transport.abort()  # a client that doesn't read keeps nothing here
 
 
 def encode(response: Response) -> bytes:
@@ -86,6 +89,13 @@ def encode(response: Response) -> bytes:
         "Connection: close\r\nServer: Skerry\r\n\r\n"
     )
     return head.encode() + response.body
+
+
+async def _drop_rest(reader: asyncio.StreamReader) -> None:
+    """Read what a client still sends: closing over unread data would reset the connection and lose the answer."""
+    left = MAX_REST
+    while left > 0 and (data := await reader.read(min(left, MAX_HEAD))):
+        left -= len(data)
 
 
 async def _answer(reader: asyncio.StreamReader, handler: Handler, workers: Executor) -> Response:

@@ -74,3 +74,8 @@ def test_a_failing_handler_tells_nothing() -> None:
     answer = exchange(b"GET / HTTP/1.1\r\n\r\n", fail)
     assert answer.startswith(b"HTTP/1.1 500 ")
     assert b"secret" not in answer
+
+
+def test_an_answer_arrives_although_more_was_sent_than_is_read() -> None:
+    answer = exchange(b"POST / HTTP/1.1\r\nContent-Length: 400000\r\n\r\n" + b"x" * 400_000)
+    assert answer.startswith(b"HTTP/1.1 413 ")

@@ -93,9 +93,14 @@ def matches(rule: SecurityRule, packet: dict[str, Any]) -> bool:
     ):
         if ported and not any(first <= port <= last for first, last in wanted):
             return False
-        if not ported and any_protocol and not all(any(a <= p <= b for a, b in wanted) for p in range(0, 65536, 257)):
+        if not ported and any_protocol and not is_every_port(wanted):
             return False
     return True
+
+
+def is_every_port(wanted: Sequence[tuple[int, int]]) -> bool:
+    beside = {first - 1 for first, _ in wanted} | {last + 1 for _, last in wanted}
+    return all(any(first <= port <= last for first, last in wanted) for port in (beside - {-1, 65536}) | {0, 65535})
 
 
 def model(rules: Sequence[SecurityRule], direction: str, packet: dict[str, Any]) -> SecurityRule | None:
