@@ -115,16 +115,26 @@ def test_a_vm_that_does_not_run_refuses_at_once(lab: Lab) -> None:
 
 def test_a_port_in_use_is_named_and_the_rest_works(lab: Lab) -> None:
     lab.apply()
-    taken = lab.host.listen(22)
+    taken = lab.host.listen(80)
     problems = lab.problems(public())
     assert [problem[:2] for problem in problems] == [("publicAddress", ADDRESS)]
-    assert "TCP port 22" in problems[0][2]
+    assert "TCP port 80" in problems[0][2]
     with guests(lab, *public().ports) as (one,):
-        with echo_by(lab, one, 80):
+        with echo_by(lab, one, 22):
             pass
         taken.close()
         assert lab.problems(public()) == ()
-        with echo_by(lab, one, 22):
+        with echo_by(lab, one, 80):
+            pass
+
+
+def test_ssh_is_forwarded_elsewhere_where_the_hosts_own_server_has_its_port(lab: Lab) -> None:
+    lab.apply()
+    with lab.host.listen(22):
+        assert lab.problems(public()) == ()
+    with guests(lab, *public().ports) as (one,):
+        listener = one.listen(22)
+        with echo(lab.host.connect(ADDRESS, 20022), listener):
             pass
 
 

@@ -36,6 +36,8 @@ MAX_CONNECTIONS = 4096
 SIOCETHTOOL = 0x8946
 ETHTOOL_GLINK = 0x0A
 SO_MARK = 36
+SSH, SSH_ASIDE = 22, 20022
+"""Most hosts' own SSH server listens on every address, and Linux then gives port 22 of none away."""
 
 
 @dataclass(frozen=True)
@@ -150,10 +152,21 @@ def _listen_all(keys: Sequence[Key]) -> tuple[dict[Key, socket.socket], list[tup
     problems: list[tuple[str, str]] = []
     for key in keys:
         try:
-            sockets[key] = _listen(key)
+            sockets[key] = _listen_or_aside(key)
         except (OSError, ValueError) as error:
             problems.append((key[0], _problem(key, error)))
     return sockets, problems
+
+
+def _listen_or_aside(key: Key) -> socket.socket:
+    """The port's socket; where a server of the host has all of SSH's port, one at SSH_ASIDE of the same address."""
+    try:
+        return _listen(key)
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE or key[1] != SSH:
+            raise
+        log.warning("SSH is forwarded elsewhere", reason=_problem(key, error), instead=f"{key[0]}:{SSH_ASIDE}")
+        return _listen((key[0], SSH_ASIDE))
 
 
 def _listen(key: Key) -> socket.socket:
