@@ -136,6 +136,9 @@ def test_ssh_is_forwarded_elsewhere_where_the_hosts_own_server_has_its_port(lab:
         listener = one.listen(22)
         with echo(lab.host.connect(ADDRESS, 20022), listener):
             pass
+        lab.apply(public())
+        with echo(lab.host.connect(ADDRESS, 22), listener):
+            pass
 
 
 def test_the_guests_group_in_the_kernel_is_not_asked_again(lab: Lab) -> None:

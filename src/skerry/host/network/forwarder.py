@@ -16,6 +16,7 @@ import socket
 import struct
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,8 +72,13 @@ class Forwarder:
         wanted = {(address, port) for address, target in by_address.items() for port in self._ports(target.public)}
         present = self._servers.keys()
         sockets, problems = netns.inside(self._outside, lambda: _listen_all(sorted(wanted - present)))
-        self._loop.call(self._switch(by_address, present - wanted, sockets))
+        moved = netns.inside(self._outside, lambda: _listen_again(sorted(wanted & self._aside())))
+        self._loop.call(self._switch(by_address, (present - wanted) | moved.keys(), sockets | moved))
         return problems
+
+    def _aside(self) -> set[Key]:
+        """What is served at another port than its own."""
+        return {key for key, server in self._servers.items() if server.sockets[0].getsockname()[1] != key[1]}
 
     def close(self) -> None:
         self.apply([])
@@ -167,6 +173,15 @@ def _listen_or_aside(key: Key) -> socket.socket:
             raise
         log.warning("SSH is forwarded elsewhere", reason=_problem(key, error), instead=f"{key[0]}:{SSH_ASIDE}")
         return _listen((key[0], SSH_ASIDE))
+
+
+def _listen_again(keys: Sequence[Key]) -> dict[Key, socket.socket]:
+    """Sockets at the ports that have become free since."""
+    found: dict[Key, socket.socket] = {}
+    for key in keys:
+        with suppress(OSError):
+            found[key] = _listen(key)
+    return found
 
 
 def _listen(key: Key) -> socket.socket:
