@@ -35,7 +35,7 @@ def ssh(target: Target, command: tuple[str, ...], user: str | None) -> None:
 @click.argument("command", nargs=-1, type=click.UNPROCESSED, required=True)
 def run(target: Target, command: tuple[str, ...], user: str | None) -> None:
     """Run a command in a virtual machine over SSH: never asks, ends with the command's exit code."""
-    _execute(target, user, ["-T", "-o", "BatchMode=yes"], command)
+    _execute(target, user, ["-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=30"], command)
 
 
 def _execute(target: Target, user: str | None, more: list[str], command: tuple[str, ...]) -> NoReturn:

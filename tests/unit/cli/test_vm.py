@@ -203,7 +203,8 @@ def test_ssh_goes_to_the_public_address_with_a_host_key_of_its_own(
         *["--", "skerry@127.9.8.7", "uname -a; hostname", "-x"],
     ]
     assert skerry("vm", "run", "-l", "root", "web", "--", "id").exit_code == 7
-    assert executed[1][-6:] == ["-T", "-o", "BatchMode=yes", "--", "root@127.9.8.7", "id"]
+    batch = ["-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=30"]
+    assert executed[1][-8:] == [*batch, "--", "root@127.9.8.7", "id"]
     for wrong in (["run", "web"], ["ssh", "web", "-g", "default"]):
         assert skerry("vm", *wrong).exit_code == 2
 
