@@ -13,8 +13,10 @@ def shared_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     if os.geteuid() != 0:
         pytest.skip("namespaces need root")
     state = tmp_path_factory.mktemp("state")
+    umask = os.umask(0o077)  # as the server has it: daemons of other users must get along with it
     with Lab(state) as lab:
         yield lab
+    os.umask(umask)
     assert leftovers(state) == []
 
 

@@ -36,6 +36,7 @@ class Dhcp:
     def apply(self, vnet: VnetSpec) -> None:
         """Make dnsmasq serve exactly `vnet`. Raises HostError when it won't start."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder.chmod(0o755)  # dnsmasq reads it as a user of its own, whatever our umask is
         changed = [_write(self.folder / name, text) for name, text in files(vnet).items()]
         configured = _write(self.folder / "dnsmasq.conf", configuration(vnet, self.folder, user()))
         if configured or not self._daemon.running():

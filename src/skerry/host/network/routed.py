@@ -73,6 +73,7 @@ class RoutedNetwork:
         """See NetworkDriver. Raises NetworkProblems."""
         with self._lock:
             self._names.runtime.mkdir(exist_ok=True)
+            self._names.runtime.chmod(0o755)  # dnsmasq has its files below
             problems = _attempts([("network", "host", self._apply_host)])
             problems += _attempts([("vnet", vnet.id, partial(self._apply_vnet, vnet, vnets)) for vnet in vnets])
             sound = [vnet.id for vnet in vnets if vnet.id not in {name for _, name, _ in problems}]

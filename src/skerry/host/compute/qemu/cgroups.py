@@ -11,8 +11,8 @@ ROOT = Path("/sys/fs/cgroup")
 MIB = 1 << 20
 PERIOD = 100_000
 
-# QEMU's own: TCG's code cache and its tables, device state, I/O buffers.
-OVERHEAD = 512 * MIB
+# QEMU's own: TCG's code cache (256 MiB) and tables, device state, I/O buffers.
+OVERHEAD = 768 * MIB
 
 
 class Cgroups:
