@@ -29,11 +29,12 @@ configfile ($root)/boot/grub/grub.cfg
 _MODULES = ("part_gpt", "ext2", "linux", "normal", "search", "search_label", "configfile", "echo", "test", "minicmd")
 _PLATFORMS = {"i386-pc": ("biosdisk",), "x86_64-efi": ("fat", "efi_gop", "all_video")}
 
-# $1 tar, $2 ext4 file, $3 its size in KiB. The marks keep systemd from redoing at first boot what dpkg has done.
+# $1 tar, $2 ext4 file, $3 its size in KiB. The guest's kernel makes its own /dev; a user namespace may not make nodes.
+# The marks keep systemd from redoing at first boot what dpkg has done.
 _FORMAT = """
 tree=$(mktemp -d "${2%/*}/tree.XXXXXX")
 trap 'rm -rf "$tree"' EXIT
-tar -C "$tree" --xattrs --xattrs-include='*' --numeric-owner -xpf "$1"
+tar -C "$tree" --xattrs --xattrs-include='*' --numeric-owner --exclude='./dev/*' -xpf "$1"
 touch "$tree/etc/.updated" "$tree/var/.updated"
 mke2fs -q -t ext4 -L rootfs -m 1 -O ^metadata_csum_seed,^orphan_file -d "$tree" "$2" "$3k"
 chmod 644 "$2"
