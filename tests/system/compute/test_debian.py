@@ -194,7 +194,7 @@ def test_the_life_of_a_debian_guest(debian: Debian) -> None:
     debian.wait(lambda vm: vm.health == "ready")
     status = debian.ssh("cloud-init status --wait >/dev/null; hostname; sudo cat /run/custom-data")
     assert status == "web\ncustom data ran"
-    assert PASSWORD_HASH in debian.ssh("sudo grep ^me: /etc/shadow")
+    assert debian.ssh("sudo grep ^me: /etc/shadow").startswith(f"me:{PASSWORD_HASH}:")
     assert debian.wait(lambda vm: vm.agent_version != "").agent_version[0].isdigit()
     booted = debian.ssh("cat /proc/sys/kernel/random/boot_id")
 

@@ -13,6 +13,7 @@ import pytest
 from msgspec.structs import replace
 from tests.system.compute.mini_guest import UP, write_disk
 
+from skerry.host.compute.accel import trial_boot
 from skerry.host.compute.driver import DiskFile, Machine
 from skerry.host.compute.qemu import process, record, serial
 from skerry.host.compute.qemu.cgroups import Cgroups
@@ -283,6 +284,10 @@ def test_uefi_and_data_disks_start(host: Host, tmp_path: Path) -> None:
     host.compute.start(vm, [host.disk(vm), DiskFile(str(data), "raw", lun=3)], [])
     assert host.machine(vm).state == "running"
     assert (host.folder(vm) / "OVMF_VARS.fd").exists()
+
+
+def test_the_trial_guest_answers_from_64_bit_mode() -> None:
+    trial_boot("tcg", LIMIT)
 
 
 def test_the_record_names_no_secret(host: Host) -> None:

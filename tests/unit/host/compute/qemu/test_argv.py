@@ -52,7 +52,7 @@ def test_the_whole_command_line() -> None:
         *["-global", "ICH9-LPC.disable_s3=1", "-global", "ICH9-LPC.disable_s4=1"],
         *file_node("code", 15, read_only=True),
         *file_node("variables", 16),
-        *["-accel", "tcg,thread=multi,tb-size=64"],
+        *["-accel", "tcg,thread=multi,tb-size=256"],
         *["-cpu", "qemu64,-svm,+ssse3,+sse4.1,+sse4.2,+popcnt,+lahf_lm"],
         *["-smp", "cpus=2,sockets=1,cores=2,threads=1", "-m", "1536M"],
         *["-smbios", f"type=1,manufacturer=Microsoft Corporation,product=Virtual Machine,uuid={uuid}"],
