@@ -121,7 +121,7 @@ class Debian:
         ]
         deadline = time.monotonic() + LIMIT
         while True:
-            done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+            done = subprocess.run(words, capture_output=True, text=True, timeout=LIMIT, check=False)
             if done.returncode != 255:
                 return done.stdout.strip()
             assert time.monotonic() < deadline, (done.stderr, self.serial())

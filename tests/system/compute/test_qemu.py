@@ -155,7 +155,7 @@ def test_events_tell_of_a_panic(host: Host) -> None:
     machine = host.halted(vm)
     assert (machine.reason, machine.process) == ("crashed", True)
     assert "panicked" in machine.message
-    assert vm.id in seen
+    host.until(lambda: vm.id in seen)
 
 
 def test_a_process_that_dies_is_a_crash(host: Host) -> None:
