@@ -63,7 +63,7 @@ class Recipe:
         """32 hex digits over everything that decides the image's content but the archive's state."""
         content = hashlib.sha256(orjson.dumps([REVISION, asdict(self)]))
         for path in tree():
-            content.update(f"{path.relative_to(FILES)} {path.stat().st_mode & 0o777:o}\n".encode())
+            content.update(f"{path.relative_to(FILES)} {mode(path):o}\n".encode())
             content.update(path.read_bytes())
         return content.hexdigest()[:32]
 
@@ -75,6 +75,11 @@ class Recipe:
 def tree() -> list[Path]:
     """The files that every image gets, in a fixed order."""
     return sorted(path for path in FILES.rglob("*") if path.is_file())
+
+
+def mode(path: Path) -> int:
+    """The permissions a file gets in the guest, whatever umask the project was cloned with."""
+    return 0o755 if path.stat().st_mode & 0o100 else 0o644
 
 
 DEBIAN_12 = Recipe(

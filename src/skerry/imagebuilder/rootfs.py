@@ -12,7 +12,7 @@ from typing import IO
 
 from skerry.host import run
 from skerry.host.errors import CommandError, MissingFeature
-from skerry.imagebuilder.recipes import FILES, Recipe, tree
+from skerry.imagebuilder.recipes import FILES, Recipe, mode, tree
 
 Report = Callable[[float], None]
 
@@ -92,7 +92,7 @@ def files_tar() -> bytes:
     with tarfile.open(fileobj=buffer, mode="w") as archive:
         for path in tree():
             entry = tarfile.TarInfo(str(path.relative_to(FILES)))
-            entry.size, entry.mode = path.stat().st_size, path.stat().st_mode & 0o755
+            entry.size, entry.mode = path.stat().st_size, mode(path)
             archive.addfile(entry, io.BytesIO(path.read_bytes()))
     return buffer.getvalue()
 

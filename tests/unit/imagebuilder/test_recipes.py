@@ -33,6 +33,8 @@ def test_the_digest_follows_the_packages_and_the_files(tmp_path: Path, monkeypat
     copy = shutil.copytree(recipes.FILES, tmp_path / "files")
     monkeypatch.setattr(recipes, "FILES", copy)
     assert DEBIAN_12.digest() == before
+    (copy / "etc/fstab").chmod(0o600)
+    assert DEBIAN_12.digest() == before
     (copy / "etc/initramfs-tools/hooks/skerry").chmod(0o644)
     assert DEBIAN_12.digest() != before
 

@@ -32,6 +32,8 @@ log = structlog.get_logger()
 
 # Two changes within the file system's clock tick look like one; a younger listing isn't trusted twice.
 _SETTLED_NS = 100_000_000
+# No import takes as long: a work folder that old was left by a kill.
+_DEAD_SECONDS = 86400
 
 
 class Library:
@@ -201,6 +203,9 @@ class Library:
 
     @contextmanager
     def _staging(self) -> Iterator[Path]:
+        for left in (*self.folder.glob(".new-*"), *self.folder.glob(".gone-*")):
+            if time.time() - left.stat().st_mtime > _DEAD_SECONDS:
+                shutil.rmtree(left, ignore_errors=True)
         with tempfile.TemporaryDirectory(prefix=".new-", dir=self.folder, ignore_cleanup_errors=True) as folder:
             yield Path(folder)
 

@@ -1,5 +1,6 @@
 import os
 import subprocess
+import time
 from pathlib import Path
 
 import orjson
@@ -198,3 +199,13 @@ def test_a_folder_that_is_no_image_is_left_out(library: Library, built: Path) ->
     (library.folder / "renamed").mkdir()
     (library.folder / "renamed/image.json").write_bytes(orjson.dumps(BUILT))
     assert [image.id for image in library.list()] == [BUILT["id"]]
+
+
+def test_what_a_killed_import_left_goes_after_a_day(library: Library, raw: Path) -> None:
+    for name, age in ((".new-dead", 2 * 86400), (".new-alive", 60)):
+        left = library.folder / name
+        left.mkdir(parents=True)
+        (left / "disk.qcow2").write_bytes(b"half")
+        os.utime(left, (time.time() - age,) * 2)
+    library.import_file(raw, "mine")
+    assert [path.name for path in library.folder.glob(".new-*")] == [".new-alive"]
