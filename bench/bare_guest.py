@@ -76,16 +76,32 @@ def _option(word: str, value: str, folder: Path, files: dict[str, Path], port: i
     return [word, value]
 
 
+class Ended(Exception):
+    """The QEMU started by hand is gone; says what it printed."""
+
+
+class BareGuest:
+    """A QEMU started by hand."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
+        self.pid = process.pid
+
+    def check(self) -> None:
+        """Raises Ended."""
+        if self._process.poll() is not None:
+            assert self._process.stderr is not None
+            raise Ended(f"the QEMU started by hand ended: {self._process.stderr.read().decode(errors='replace')}")
+
+
 @contextmanager
-def bare_guest(words: Sequence[str]) -> Iterator[None]:
-    """The guest from QEMU's start on; ended with the block."""
-    process = subprocess.Popen(words, stdin=subprocess.DEVNULL)
-    try:
-        yield
-        if process.poll() is not None:
-            raise RuntimeError(f"the QEMU started by hand ended with {process.returncode}")
-    finally:
-        end(process)
+def bare_guest(words: Sequence[str]) -> Iterator[BareGuest]:
+    """The guest from QEMU's start on, ended with the block."""
+    with subprocess.Popen(words, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+        try:
+            yield BareGuest(process)
+        finally:
+            end(process)
 
 
 def prepare(recipe: Recipe, folder: Path, key: str, user: str, port: int) -> list[str]:
@@ -97,19 +113,8 @@ def prepare(recipe: Recipe, folder: Path, key: str, user: str, port: int) -> lis
         "code": CODE,
         "variables": folder / "variables.fd",
     }
-    overlay: list[str | Path] = [
-        "qemu-img",
-        "create",
-        "-q",
-        "-f",
-        "qcow2",
-        "-F",
-        "qcow2",
-        "-b",
-        recipe.image,
-        files["os-file"],
-    ]
-    run([*overlay, str(recipe.size)], timeout=60)
+    create = ["qemu-img", *["create", "-q", "-f", "qcow2", "-F", "qcow2", "-b"]]
+    run([*create, recipe.image, files["os-file"], str(recipe.size)], timeout=60)
     files["cd"].write_bytes(seed(user, key))
     shutil.copyfile(TEMPLATE, files["variables"])
     return argv(recipe.argv, folder, files, port)
