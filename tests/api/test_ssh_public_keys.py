@@ -51,5 +51,5 @@ def test_a_pair_is_generated_once_and_its_private_half_not_kept(arm: Arm, asked:
 def test_a_pair_of_an_unknown_kind_is_refused(arm: Arm) -> None:
     arm.put(PATH, body())
     answer = arm.post(f"{PATH}/generateKeyPair", {"encryptionType": "DSA"})
-    assert (answer.status, answer.code) == (400, "InvalidRequestContent")
+    assert (answer.status, answer.code) == (400, "InvalidParameter")
     assert arm.get(PATH).body["properties"] == {}

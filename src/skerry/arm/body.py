@@ -58,11 +58,13 @@ def decode(body: Any, model: type[T]) -> T:
 
 
 class _Shape:
-    """What may stand at one place of a body: an object's members by lower-case name, or a list's or map's items."""
+    """What may stand at one place of a body: an object's members by lower-case name, a list's or map's items, or
+    one of some values."""
 
     def __init__(self) -> None:
         self.members: dict[str, tuple[str, _Shape]] | None = None
         self.items: _Shape | None = None
+        self.options: tuple[str | int | None, ...] = ()
         self.name = ""
 
 
@@ -73,7 +75,8 @@ def _shape(model: Any) -> _Shape:
 
 def _shape_of(info: inspect.Type, known: dict[Any, _Shape]) -> _Shape:
     if isinstance(info, inspect.UnionType):
-        return next((s for t in info.types if (s := _shape_of(t, known)).members is not None or s.items), _Shape())
+        shapes = [_shape_of(t, known) for t in info.types]
+        return next((s for s in shapes if s.members is not None or s.items or s.options), _Shape())
     if isinstance(info, inspect.StructType):
         if info.cls in known:
             return known[info.cls]
@@ -86,6 +89,8 @@ def _shape_of(info: inspect.Type, known: dict[Any, _Shape]) -> _Shape:
         shape.items = _shape_of(info.item_type, known)
     elif isinstance(info, inspect.DictType):
         shape.items = _shape_of(info.value_type, known)
+    elif isinstance(info, inspect.LiteralType):
+        shape.options = info.values
     return shape
 
 
@@ -96,7 +101,18 @@ def _tidy(value: Any, shape: _Shape, path: str, name: str) -> Any:
         return {k: _tidy(v, shape.items, f"{path}.{k}", name) for k, v in value.items() if v is not None}
     if isinstance(value, list) and shape.items is not None:
         return [_tidy(v, shape.items, f"{path}[{i}]", name) for i, v in enumerate(value) if v is not None]
-    return value
+    return _option(value, shape.options, path) if shape.options else value
+
+
+def _option(value: Any, options: tuple[str | int | None, ...], path: str) -> Any:
+    """The option that a value names, in any casing as Azure takes it. Raises BadRequest."""
+    if isinstance(value, str | int):
+        found = [option for option in options if str(option).lower() == str(value).lower()]
+        if found:
+            return found[0]
+    asked = str(orjson.dumps(value), "utf-8").strip('"')[:64]
+    known = ", ".join(str(orjson.dumps(option), "utf-8").strip('"') for option in options)
+    raise BadRequest("InvalidParameter", f"The value '{asked}' of '{path}' is not supported: use {known}.", target=path)
 
 
 def _tidy_object(value: dict[str, Any], shape: _Shape, path: str) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """Bodies: null is absent, names match without case, and what a type doesn't have is refused by path."""
 
+from typing import Any, Literal
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,6 +19,8 @@ class Inner(Properties, kw_only=True):
 
 class Thing(ArmResource, kw_only=True):
     properties: Inner
+    mode: Literal["Static", "Dynamic"] | None = None
+    forwarding: Literal[False] | None = None
 
 
 def test_null_is_absent_and_names_match_without_case() -> None:
@@ -40,6 +44,18 @@ def test_a_wrong_type_is_refused_by_its_path() -> None:
     with pytest.raises(BadRequest) as caught:
         decode({"properties": {"count": [1]}}, Thing)
     assert caught.value.detail.target == "properties.count"
+
+
+def test_an_option_matches_without_case() -> None:
+    thing = decode({"properties": {"count": 1}, "mode": "static", "forwarding": "False"}, Thing)
+    assert (thing.mode, thing.forwarding) == ("Static", False)
+
+
+@pytest.mark.parametrize(("name", "value"), [("mode", "Other"), ("mode", ["Static"]), ("forwarding", True)])
+def test_another_value_is_refused_with_the_ones_there_are(name: str, value: Any) -> None:
+    with pytest.raises(BadRequest, match=f"of '{name}' is not supported: use (Dynamic, Static|false)") as caught:
+        decode({"properties": {"count": 1}, name: value}, Thing)
+    assert caught.value.detail.target == name
 
 
 def test_a_member_in_two_casings_is_refused() -> None:
