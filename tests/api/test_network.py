@@ -78,6 +78,26 @@ def test_views_answer(arm: Arm, group: str) -> None:
     assert arm.get(f"{net}/usages").body["value"][0]["currentValue"] == 1
 
 
+def test_a_subnet_that_is_put_again_keeps_its_place(arm: Arm) -> None:
+    arm.group()
+    subnets = [{"name": n, "properties": {"addressPrefix": f"10.0.{i}.0/24"}} for i, n in enumerate("abc")]
+    properties = {"addressSpace": {"addressPrefixes": ["10.0.0.0/16"]}, "subnets": subnets}
+    arm.done(arm.put(f"{NETWORK}/virtualNetworks/net", {"location": "local", "properties": properties}))
+    arm.done(arm.put(f"{NETWORK}/virtualNetworks/net/subnets/A", subnets[0]))
+    names = [subnet["name"] for subnet in arm.get(f"{NETWORK}/virtualNetworks/net/subnets").body["value"]]
+    assert names == ["a", "b", "c"]
+
+
+def test_a_refused_delete_names_the_user_as_it_was_made(arm: Arm) -> None:
+    nic = arm.nic(arm.group(), "webNIC")
+    group = f"/subscriptions/{arm.subscription}/{NETWORK}/networkSecurityGroups/rules"
+    arm.done(arm.put(group, {"location": "local"}))
+    body = arm.get(nic).body
+    body["properties"]["networkSecurityGroup"] = {"id": group}
+    arm.done(arm.put(nic, body))
+    assert nic in arm.delete(group).message
+
+
 def test_tags_change_by_patch(arm: Arm, group: str) -> None:
     arm.nic(group, public=True)
     make(arm, "networkSecurityGroups/nsg")

@@ -26,7 +26,7 @@ class ArmResource(Struct, rename="camel", omit_defaults=True, forbid_unknown_fie
     name: str = ""
     type: str = ""
     location: str | None = None
-    tags: dict[str, str] = {}
+    tags: dict[str, str] | None = None
     etag: str | None = None
 
 
@@ -152,7 +152,7 @@ class ResourceType:
 
     `put` validates and completes; `delete` removes the row or starts an operation. `expand` adds to a GET what
     other rows know (back references). `views`: GETs below the resource; `actions`: POSTs below it.
-    `created`, `updated`: statuses of a PUT without an operation, `accepted` with one. `missing`: the refusal of a
+    `created`, `updated`: statuses of a PUT without an operation, `accepted` with one; `deleted`: of such a DELETE. `missing`: the refusal of a
     name that isn't there, for a type that can say more than that.
     """
 
@@ -169,6 +169,7 @@ class ResourceType:
     name_pattern: re.Pattern[str] = NAME
     created: int = 201
     updated: int = 200
+    deleted: int = 200
     accepted: int | None = None  # None: as without an operation
     parse: Callable[[bytes], Any] | None = None
     puts: bool = True

@@ -55,9 +55,8 @@ class Embedded:
         check_conditions(conditions, parent if old else None)
         decode(body, kind.model)  # so that errors name paths as the client wrote them
         whole = body_of(parent)
-        children = [c for c in _children(whole, kind) if c["name"].lower() != resource.name.lower()]
         new = {**body, "name": old["name"] if old else resource.name}
-        whole.setdefault("properties", {})[kind.member] = [*children, new]
+        whole.setdefault("properties", {})[kind.member] = _with(_children(whole, kind), new)
         result = self._service.put(work, _parent(resource), whole)
         view = self.get(work, kind, resource)
         return type(result)(kind, result.row, view, old is None, result.operation)
@@ -95,6 +94,13 @@ def _parent(resource: ResourceId) -> ResourceId:
 def _children(body: Body, kind: EmbeddedType) -> list[Body]:
     found: list[Body] = body.get("properties", {}).get(kind.member, [])
     return found
+
+
+def _with(children: Sequence[Body], new: Body) -> list[Body]:
+    """The children with this one in the place of its predecessor, or last: clients choose the first that fits."""
+    name = new["name"].lower()
+    kept = [new if child["name"].lower() == name else child for child in children]
+    return kept if any(child is new for child in kept) else [*kept, new]
 
 
 def _child(parent: ResourceRow, kind: EmbeddedType, name: str) -> Body | None:
