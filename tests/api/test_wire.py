@@ -82,6 +82,7 @@ def test_a_group_does_not_move(arm: Arm) -> None:
     arm.group()
     answer = arm.put("resourcegroups/rg", {"location": "eastus"})
     assert (answer.status, answer.code) == (409, "InvalidResourceGroupLocation")
+    assert "already exists in location 'local'" in answer.message
 
 
 def test_a_body_over_4_mib_is_refused(arm: Arm) -> None:
@@ -98,6 +99,9 @@ def test_a_body_over_4_mib_is_refused(arm: Arm) -> None:
         ("resourceGroups/rg/providers/Microsoft.Network/loadBalancers/x", 404, "InvalidResourceType"),
         ("resourceGroups/rg/providers/Microsoft.Sql/servers/x", 404, "InvalidResourceNamespace"),
         ("providers/Microsoft.Storage/storageAccounts", 404, "InvalidResourceNamespace"),
+        (f"{NETS}/none/virtualNetworkPeerings", 404, "InvalidResourceType"),
+        (f"{NETS}/none/providers/Microsoft.Resources/tags/default", 404, "InvalidResourceType"),
+        (f"{NETS}/none/providers/Microsoft.Authorization/locks", 404, "InvalidResourceNamespace"),
         ("nonsense", 404, "InvalidRequestUri"),
     ],
 )

@@ -41,18 +41,21 @@ class Registry:
         }
 
     def get(self, name: str) -> AnyType:
-        """The type with this name. Raises NotFound `InvalidResourceType` or `InvalidResourceNamespace`."""
+        """The type with this name. Raises NotFound, see `refusal`."""
         found = self.types.get(name.lower())
         if found is not None:
             return found
+        raise self.refusal(name)
+
+    def refusal(self, name: str) -> NotFound:
+        """What is said of a type that Skerry doesn't have: `InvalidResourceNamespace` or `InvalidResourceType`."""
         namespace, _, rest = name.partition("/")
         if namespace.lower() not in self.namespaces:
-            raise NotFound(
-                "InvalidResourceNamespace",
-                f"The resource namespace '{namespace}' is invalid. Skerry has "
-                f"{', '.join(sorted(self.namespaces.values()))}.",
+            known = ", ".join(sorted(self.namespaces.values()))
+            return NotFound(
+                "InvalidResourceNamespace", f"The resource namespace '{namespace}' is invalid. Skerry has {known}."
             )
-        raise NotFound(
+        return NotFound(
             "InvalidResourceType",
             f"The resource type '{rest}' could not be found in the namespace '{namespace}'. "
             "Skerry does not support it; `az provider show` lists what it does.",

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from skerry.arm.body import encode, parse_json
-from skerry.arm.descriptor import ActionContext, EmbeddedType, ResourceType, Result, ViewContext
+from skerry.arm.descriptor import ActionContext, AnyType, EmbeddedType, ResourceType, Result, ViewContext
 from skerry.arm.errors import ArmError, BadRequest, NotFound
 from skerry.arm.filters import matches, parse_filter
 from skerry.arm.ids import ResourceId
@@ -92,6 +92,10 @@ class Routes:
 
     def _match_resource(self, parts: tuple[str, ...]) -> Handler:
         rest = parts[6:]
+        lower = [part.lower() for part in rest[:-2]]
+        if "providers" in lower:  # a resource of another provider on this one: tags, locks, metrics
+            at = lower.index("providers")
+            raise self._service.registry.refusal(f"{rest[at + 1]}/{rest[at + 2]}")
         types, names = rest[0::2], rest[1::2]
         resource = ResourceId(parts[1], parts[3], parts[5], types[: len(names)], names)
         if len(types) == len(names):
@@ -138,8 +142,7 @@ class Routes:
     def _view(self, request: ArmRequest, work: UnitOfWork, path: tuple[str, ...]) -> ArmResponse:
         found = self._service.registry.view(path)
         if found is None:
-            self._service.registry.get("/".join(path[:2]))
-            raise _no_route(request)
+            raise _in_groups_only(self._service.registry.get("/".join(path[:2])).name)
         _only(request, "GET")
         view, named = found
         context = ViewContext(work, self._service, self._service.subscription, named, request.query, request.base_url)
@@ -253,9 +256,15 @@ class Routes:
         _only(request, "GET")
         view = kind.views.get(name.lower()) if isinstance(kind, ResourceType) else None
         if view is None:
-            raise unknown_action(kind, name)
+            raise self._no_view(resource, kind, name)
         context.row = self._service.require(work, resource)
         return ArmResponse.of(view(context))
+
+    def _no_view(self, resource: ResourceId, kind: AnyType, name: str) -> ArmError:
+        """The refusal of a list or view below a resource; a group and its like name no child types."""
+        if not isinstance(kind, ResourceType) or not kind.tracked or kind.name == GROUP_TYPE:
+            return unknown_action(kind, name)
+        return self._service.registry.refusal(f"{resource.type}/{name}")
 
     def _action_body(self, request: ArmRequest, kind: object, name: str) -> Any:
         if not request.body.strip():
@@ -284,6 +293,14 @@ def _bad_method(request: ArmRequest) -> BadRequest:
         "HttpMethodNotSupported",
         f"The HTTP method '{request.method}' is not supported at '/{'/'.join(request.segments)}'.",
         status=405,
+    )
+
+
+def _in_groups_only(type_name: str) -> NotFound:
+    return NotFound(
+        "InvalidRequestUri",
+        f"'{type_name}' is supported in resource groups only, at "
+        f"/subscriptions/{{id}}/resourceGroups/{{group}}/providers/{type_name}/{{name}}.",
     )
 
 

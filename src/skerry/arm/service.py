@@ -4,7 +4,7 @@ The wire and the deployment engine both call this: a template's resource passes 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
@@ -29,7 +29,7 @@ from skerry.arm.registry import GROUP_TYPE, Registry
 from skerry.arm.rows import body_of, model_of, set_body
 from skerry.arm.secrets import Secrets
 from skerry.hostspec.client import HostGateway
-from skerry.store import OperationRow, ResourceRow, UnitOfWork
+from skerry.store import Link, OperationRow, ResourceRow, UnitOfWork
 
 
 @dataclass(frozen=True)
@@ -214,19 +214,13 @@ class ResourceService:
     ) -> None:
         """Fill in the envelope; id and name keep the case of the first PUT."""
         new.id, new.name, new.type, new.etag = row.id, row.name, kind.name, None
-        _check_tags(new.tags)
+        _check_tags(new.tags or {})
         if not kind.tracked:
             return
         new.location = new.location or (old.location if old else None)
         check_location(new.location, kind.name)
         if old is not None and normalise(old.location) != normalise(new.location or ""):
-            code = "InvalidResourceGroupLocation" if kind.name == GROUP_TYPE else "InvalidResourceLocation"
-            raise Conflict(
-                code,
-                f"The resource '{resource.name}' already exists in location '{old.location}' in resource group "
-                f"'{resource.group}'. A resource with the same name cannot be created in location '{new.location}'. "
-                "Please select a new resource name.",
-            )
+            raise _elsewhere(kind, resource, old.location or "", new.location or "")
         new.location = old.location if old else new.location
         row.location = new.location or ""
 
@@ -245,12 +239,12 @@ class ResourceService:
         check_conditions(conditions or Conditions(), row)
         links = work.resources.links_to(row.key)
         if links:
-            raise kind.in_use(row, links)
+            raise kind.in_use(row, [_readable(work, link) for link in links])
         for child in self.registry.embedded_in(kind.name):
             self._embedded.check_unused(work, child, row)
         operation = kind.delete(DeleteContext(work, self, resource, row, forced))
         if operation is None:
-            return Result(status=200)
+            return Result(status=kind.deleted)
         work.operations.add(operation)
         return Result(operation=operation, status=202)
 
@@ -267,6 +261,26 @@ class ResourceService:
         if result.operation is not None:
             context.work.operations.add(result.operation)
         return result
+
+
+def _elsewhere(kind: ResourceType, resource: ResourceId, before: str, now: str) -> Conflict:
+    """ARM's refusal to move a resource to another location."""
+    if kind.name == GROUP_TYPE:
+        return Conflict(
+            "InvalidResourceGroupLocation",
+            f"Invalid resource group location '{now}'. The Resource group already exists in location '{before}'.",
+        )
+    return Conflict(
+        "InvalidResourceLocation",
+        f"The resource '{resource.name}' already exists in location '{before}' in resource group '{resource.group}'. "
+        f"A resource with the same name cannot be created in location '{now}'. Please select a new resource name.",
+    )
+
+
+def _readable(work: UnitOfWork, link: Link) -> Link:
+    """A link that names its source as its maker wrote it."""
+    source = work.resources.get(link.source)
+    return replace(link, source=source.id) if source else link
 
 
 def unknown_action(kind: AnyType, name: str) -> BadRequest:
