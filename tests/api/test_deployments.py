@@ -215,9 +215,21 @@ def test_deploying_again_changes_nothing_and_forgetting_keeps_the_resources(arm:
     for _ in range(2):
         arm.done(arm.put(f"{DEPLOYMENTS}/dep", request(template(vnet("net")))))
     assert len(arm.get(f"{DEPLOYMENTS}").body["value"]) == 1
-    arm.done(arm.delete(f"{DEPLOYMENTS}/dep"))
+    assert arm.delete(f"{DEPLOYMENTS}/dep").status == 204
     assert arm.get(f"{DEPLOYMENTS}/dep").status == 404
     assert arm.get("resourceGroups/rg/providers/Microsoft.Network/virtualNetworks/net").status == 200
+
+
+def test_what_if_is_refused_so_that_az_can_print_it(arm: Arm) -> None:
+    path = f"{arm.group()}/providers/Microsoft.Resources/deployments/main"
+    answer = arm.post(f"{path}/whatIf", b'{"properties": {"mode":"Incremental", template:{}}}')
+    assert (answer.status, answer.body["status"], answer.body["error"]["code"]) == (200, "Failed", "NotSupported")
+
+
+def test_a_deployment_at_a_subscription_is_refused(arm: Arm) -> None:
+    answer = arm.put("providers/Microsoft.Resources/deployments/main", {"location": "local", "properties": {}})
+    assert (answer.status, answer.code) == (404, "InvalidRequestUri")
+    assert "in resource groups only" in answer.message
 
 
 def test_a_nested_deployment_runs(arm: Arm) -> None:

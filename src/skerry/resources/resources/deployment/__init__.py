@@ -5,7 +5,7 @@ import time
 import uuid
 
 from skerry.arm.descriptor import Action, ActionContext, AnyType, DeleteContext, PutContext, ResourceType, Result
-from skerry.arm.errors import Conflict
+from skerry.arm.errors import Conflict, ErrorDetail
 from skerry.arm.rows import Body, new_operation, timestamp
 from skerry.resources.resources.deployment import steps
 from skerry.resources.resources.deployment.model import (
@@ -62,6 +62,15 @@ def _validate(context: ActionContext) -> Result:
     return Result({"id": str(context.id), "name": context.id.name, "type": TYPE, "properties": properties})
 
 
+def _what_if(_context: ActionContext) -> Result:
+    """Refused in the answer's own form: on a refused request az crashes (WIRE.md rule 4)."""
+    error = ErrorDetail(
+        "NotSupported",
+        "Skerry does not support what-if. `az deployment group validate` checks a template and deploys nothing.",
+    )
+    return Result({"status": "Failed", "error": error})
+
+
 def _operations(context: ActionContext) -> Body:
     return {"value": operations_view(context.resource)}
 
@@ -74,7 +83,11 @@ TYPES: tuple[AnyType, ...] = (
         _delete,
         tracked=False,
         parse=parse,
-        actions={"validate": Action(_validate, exists=False, parse=parse)},
+        actions={
+            "validate": Action(_validate, exists=False, parse=parse),
+            "whatif": Action(_what_if, exists=False, parse=parse),
+        },
+        deleted=204,  # az takes 202 and 204 only
         views={"operations": _operations},
         name_pattern=re.compile(r"[-\w.()]{1,64}"),
     ),
