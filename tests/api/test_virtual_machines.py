@@ -40,6 +40,33 @@ def test_a_vm_is_created_and_shown(arm: Arm) -> None:
     assert nic["properties"]["virtualMachine"]["id"] == body["id"]
 
 
+def test_what_azures_clients_look_for_is_shown(arm: Arm) -> None:
+    properties = arm.get(arm.vm(arm.group())).body["properties"]
+    assert properties["storageProfile"]["dataDisks"] == []
+    assert properties["networkProfile"]["networkInterfaces"][0]["properties"]["primary"] is True
+
+
+def test_empty_tags_are_shown_only_where_they_were_given(arm: Arm) -> None:
+    nic = arm.nic(arm.group())
+    arm.done(arm.put(f"{VMS}/web", {**arm.vm_body(nic), "tags": {}}))
+    assert arm.get(f"{VMS}/web").body["tags"] == {}
+    assert "tags" not in arm.get(nic).body
+
+
+@pytest.mark.parametrize(
+    ("properties", "part"),
+    [
+        ({"priority": "Spot"}, "'Spot' of 'properties.priority' is not supported: use Regular"),
+        ({"additionalCapabilities": {"hibernationEnabled": True}}, "hibernationEnabled' is not supported: use false"),
+        ({"storageProfile": {"dataDisks": [{"lun": 0}], "osDisk": {"createOption": "FromImage"}}}, "data disks"),
+    ],
+)
+def test_what_is_not_supported_is_refused_by_name(arm: Arm, properties: dict[str, Any], part: str) -> None:
+    answer = arm.put(f"{VMS}/web", arm.vm_body(arm.nic(arm.group()), **properties))
+    assert answer.status == 400
+    assert part in answer.message
+
+
 def test_the_instance_view_has_exactly_two_statuses(arm: Arm) -> None:
     vm = arm.vm(arm.group(), diagnosticsProfile={"bootDiagnostics": {"enabled": True}})
     view = arm.get(f"{vm}?$expand=instanceView").body["properties"]["instanceView"]
@@ -173,7 +200,7 @@ def test_what_azure_does_not_let_change_is_refused(arm: Arm, path: str, value: o
         ("storageProfile.imageReference", {"id": "/x"}, "InvalidParameter"),
         ("storageProfile.osDisk.createOption", "Copy", "InvalidParameter"),
         ("storageProfile.osDisk.diskSizeGB", 1, "ResizeDiskError"),
-        ("storageProfile.dataDisks", [{"lun": 0, "createOption": "Empty"}], "InvalidRequestContent"),
+        ("storageProfile.dataDisks", [{"lun": 0, "createOption": "Empty"}], "NotSupported"),
         ("osProfile", None, "InvalidParameter"),
         ("osProfile.adminUsername", "root", "InvalidParameter"),
         ("osProfile.computerName", "-bad-", "InvalidParameter"),
@@ -181,9 +208,9 @@ def test_what_azure_does_not_let_change_is_refused(arm: Arm, path: str, value: o
         ("osProfile.linuxConfiguration.ssh.publicKeys", [{"keyData": "nonsense"}], "InvalidParameter"),
         ("osProfile.linuxConfiguration.ssh.publicKeys", [], "InvalidParameter"),
         ("osProfile.windowsConfiguration", {"timeZone": "UTC"}, "InvalidRequestContent"),
-        ("priority", "Spot", "InvalidRequestContent"),
+        ("priority", "Spot", "InvalidParameter"),
         ("availabilitySet", {"id": "/x"}, "InvalidRequestContent"),
-        ("securityProfile", {"securityType": "TrustedLaunch"}, "InvalidRequestContent"),
+        ("securityProfile", {"securityType": "TrustedLaunch"}, "InvalidParameter"),
     ],
 )
 def test_a_bad_vm_is_refused_and_leaves_nothing(arm: Arm, path: str, value: object, code: str) -> None:

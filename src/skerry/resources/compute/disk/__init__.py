@@ -4,12 +4,12 @@ import uuid
 
 from msgspec import structs
 
-from skerry.arm.descriptor import AnyType, DeleteContext, PutContext, ResourceType, Sku
+from skerry.arm.descriptor import AnyType, DeleteContext, PutContext, ResourceType
 from skerry.arm.errors import BadRequest, Conflict
 from skerry.arm.rows import new_operation
 from skerry.resources.compute.disk import steps
 from skerry.resources.compute.disk.model import GIB, TYPE, attached_to, default_properties, expand, in_use
-from skerry.resources.compute.disk.wire import Disk, check_size
+from skerry.resources.compute.disk.wire import Disk, check_size, disk_sku
 from skerry.store import OperationRow
 
 
@@ -35,7 +35,7 @@ def _create(context: PutContext[Disk]) -> None:
         raise BadRequest(
             "InvalidParameter", "Required parameter 'diskSizeGB' is missing (null).", target="disk.diskSizeGB"
         )
-    new.sku = new.sku or Sku(name="Premium_LRS", tier="Premium")
+    new.sku = disk_sku(new.sku.name if new.sku else None)
     new.properties = structs.replace(
         default_properties(asked.disk_size_gb),
         creation_data=asked.creation_data,
@@ -52,7 +52,8 @@ def _update(context: PutContext[Disk], old: Disk) -> None:
     size = new.properties.disk_size_gb or before.disk_size_gb or 0
     _check_update(context, size, before.disk_size_gb or 0)
     grown = size != before.disk_size_gb
-    new.sku, new.zones, new.managed_by = new.sku or old.sku, old.zones, None
+    new.zones, new.managed_by = old.zones, None
+    new.sku = disk_sku(new.sku.name) if new.sku else old.sku
     new.properties = structs.replace(
         before,
         disk_size_gb=size,

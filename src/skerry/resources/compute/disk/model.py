@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import structs
 
-from skerry.arm.descriptor import Body, PutContext, Sku
+from skerry.arm.descriptor import Body, PutContext
 from skerry.arm.errors import Conflict
 from skerry.arm.ids import ResourceId
 from skerry.arm.rows import model_of, set_body, timestamp
@@ -18,7 +18,9 @@ from skerry.resources.compute.disk.wire import (
     DiskProperties,
     Encryption,
     ImageDiskReference,
+    StorageSku,
     SupportedCapabilities,
+    disk_sku,
 )
 from skerry.store import Link, ResourceRow, UnitOfWork
 
@@ -39,7 +41,7 @@ def default_properties(size_gb: int) -> DiskProperties:
     return DiskProperties(
         disk_size_gb=size_gb,
         disk_size_bytes=size_gb * GIB,
-        encryption=Encryption(),
+        encryption=Encryption(type="EncryptionAtRestWithPlatformKey"),
         network_access_policy="AllowAll",
         public_network_access="Enabled",
         time_created=timestamp(time.time()),
@@ -54,7 +56,7 @@ def image_size_gb(image: ImageObserved) -> int:
 
 
 def create_os_disk(
-    context: PutContext[Any], name: str, image: ImageObserved, *, image_id: str, size_gb: int, sku: str
+    context: PutContext[Any], name: str, image: ImageObserved, *, image_id: str, size_gb: int, sku: StorageSku | None
 ) -> ResourceRow:
     """Make the row of a VM's OS disk from an image, in the VM's group, location and zone."""
     resource = ResourceId(context.id.subscription, context.id.group, "Microsoft.Compute", ("disks",), (name,))
@@ -77,8 +79,8 @@ def create_os_disk(
         name=name,
         type=TYPE,
         location=context.new.location,
-        tags=dict(context.new.tags),
-        sku=Sku(name=sku, tier=sku.split("_", maxsplit=1)[0]),
+        tags=dict(context.new.tags or {}),
+        sku=disk_sku(sku),
         zones=context.new.zones,
         properties=properties,
     )

@@ -4,11 +4,24 @@ from typing import Literal
 
 from msgspec import field
 
-from skerry.arm.descriptor import ArmResource, Properties, Sku
+from skerry.arm.descriptor import ArmResource, Properties
 from skerry.arm.errors import BadRequest
 
 StorageSku = Literal["Standard_LRS", "StandardSSD_LRS", "Premium_LRS", "StandardSSD_ZRS", "Premium_ZRS"]
 MAX_GB = 32767
+
+
+class DiskSku(Properties):
+    """What a disk would cost on Azure; on the host all are alike."""
+
+    name: StorageSku
+    tier: str | None = None
+
+
+def disk_sku(name: StorageSku | None = None) -> DiskSku:
+    """The SKU with its tier; Azure's clients ask for Premium where they say nothing."""
+    name = name or "Premium_LRS"
+    return DiskSku(name=name, tier=name.split("_", maxsplit=1)[0])
 
 
 class ImageDiskReference(Properties):
@@ -27,7 +40,7 @@ class CreationData(Properties):
 class Encryption(Properties):
     """At rest, by the platform: whatever the host's own disks are encrypted with."""
 
-    type: Literal["EncryptionAtRestWithPlatformKey"] = "EncryptionAtRestWithPlatformKey"
+    type: Literal["EncryptionAtRestWithPlatformKey"] | None = None
 
 
 class SupportedCapabilities(Properties):
@@ -59,8 +72,8 @@ class DiskProperties(Properties):
 class Disk(ArmResource, kw_only=True):
     """A managed disk."""
 
-    sku: Sku | None = None
-    zones: list[str] | None = None
+    sku: DiskSku | None = None
+    zones: list[Literal["1", "2", "3"]] | None = None
     managed_by: str | None = None
     properties: DiskProperties
 

@@ -23,6 +23,7 @@ from skerry.resources.compute.virtual_machine.wire import (
     LinuxConfiguration,
     ManagedDisk,
     NetworkProfile,
+    NicProperties,
     OsDisk,
     OsProfile,
     StorageProfile,
@@ -58,6 +59,7 @@ def create(context: PutContext[VirtualMachine]) -> None:
     storage = properties.storage_profile
     if storage is None or storage.os_disk is None:
         raise missing("storageProfile.osDisk" if storage else "storageProfile")
+    check_data_disks(storage)
     option = storage.os_disk.create_option.lower()
     if option == "fromimage":
         _from_image(context, storage, storage.os_disk)
@@ -89,12 +91,28 @@ def check_nics(context: PutContext[VirtualMachine], profile: NetworkProfile | No
     if len({link.target for link in context.links if link.kind == "nic"}) != len(profile.network_interfaces):
         raise invalid("A network interface is named twice.", "networkProfile.networkInterfaces")
     primaries = [n for n in profile.network_interfaces if n.properties and n.properties.primary]
-    if len(profile.network_interfaces) > 1 and len(primaries) != 1:
+    if len(profile.network_interfaces) == 1:
+        # Azure's clients look for the primary NIC in what they read (`az vm nic add`).
+        nic = profile.network_interfaces[0]
+        nic.properties = nic.properties or NicProperties()
+        nic.properties.primary = True
+    elif len(primaries) != 1:
         raise BadRequest(
             "VirtualMachineMustHaveOneNetworkInterfaceAsPrimary",
             "Virtual machine must have one network interface set as the primary.",
             target="networkProfile",
         )
+
+
+def check_data_disks(storage: StorageProfile) -> None:
+    """Azure shows an empty list; anything in it is refused."""
+    if storage.data_disks:
+        raise BadRequest(
+            "NotSupported",
+            "Skerry does not support data disks yet: make the OS disk larger with osDisk.diskSizeGB instead.",
+            target="storageProfile.dataDisks",
+        )
+    storage.data_disks = []
 
 
 def _from_image(context: PutContext[VirtualMachine], storage: StorageProfile, disk: OsDisk) -> None:
@@ -116,7 +134,7 @@ def _from_image(context: PutContext[VirtualMachine], storage: StorageProfile, di
             target="osDisk.diskSizeGB",
         )
     name = disk.name or f"{context.new.name}_OsDisk_1_{uuid.uuid4().hex}"
-    sku = (disk.managed_disk.storage_account_type if disk.managed_disk else None) or "Premium_LRS"
+    sku = disk.managed_disk.storage_account_type if disk.managed_disk else None
     image_id = _image_id(context, reference)
     row = disks.create_os_disk(context, name, image, image_id=image_id, size_gb=size, sku=sku)
     _complete_disk(context, disk, row.id, model_of(row, Disk))

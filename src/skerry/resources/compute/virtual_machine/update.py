@@ -8,7 +8,7 @@ from skerry.arm.rows import new_operation
 from skerry.resources.compute.catalogue.sizes import get_size
 from skerry.resources.compute.catalogue.usages import check_quota
 from skerry.resources.compute.virtual_machine import steps
-from skerry.resources.compute.virtual_machine.create import check_nics, keep_user_data, missing
+from skerry.resources.compute.virtual_machine.create import check_data_disks, check_nics, keep_user_data, missing
 from skerry.resources.compute.virtual_machine.wire import (
     LinuxConfiguration,
     OsDisk,
@@ -48,6 +48,9 @@ def keep(path: str, before: T | None, now: T | None) -> T | None:
 
 
 def _storage(before: StorageProfile | None, now: StorageProfile | None) -> StorageProfile | None:
+    if before is not None and now is not None:
+        check_data_disks(now)
+        before.data_disks = now.data_disks
     if before is None or now is None or now.os_disk is None:
         return before
     old, new = before.os_disk, now.os_disk

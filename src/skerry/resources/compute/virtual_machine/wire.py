@@ -9,6 +9,7 @@ from typing import Any, Literal
 from msgspec import field
 
 from skerry.arm.descriptor import ArmResource, Properties
+from skerry.resources.compute.disk.wire import StorageSku
 
 Caching = Literal["None", "ReadOnly", "ReadWrite"]
 DeleteOption = Literal["Delete", "Detach"]
@@ -37,7 +38,7 @@ class ManagedDisk(Properties):
     """The disk resource behind a VM's disk."""
 
     id: str | None = None
-    storage_account_type: str | None = None
+    storage_account_type: StorageSku | None = None
 
 
 class OsDisk(Properties, kw_only=True):
@@ -58,6 +59,7 @@ class StorageProfile(Properties):
 
     image_reference: ImageReference | None = None
     os_disk: OsDisk | None = None
+    data_disks: list[Any] | None = None
     disk_controller_type: Literal["SCSI"] | None = None
 
 
