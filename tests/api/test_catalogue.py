@@ -39,6 +39,15 @@ def test_a_missing_image_is_not_found_with_the_commands_that_bring_it(arm: Arm) 
     assert answer.message.endswith("skerry image build debian-13")
 
 
+def test_a_missing_version_is_not_found_with_the_versions_there_are(arm: Arm) -> None:
+    arm.group()
+    lookup = "providers/Microsoft.Compute/locations/local/publishers/Debian/artifacttypes/vmimage/offers/debian-12"
+    answer = arm.get(f"{lookup}/skus/12-gen2/versions/1.2.3")
+    assert answer.status == 404
+    assert "There is no version 1.2.3 here, but" in answer.message
+    assert "image build" not in answer.message
+
+
 def test_a_vm_of_a_missing_image_is_refused_with_the_commands_that_bring_it(arm: Arm) -> None:
     group = arm.group()
     body = arm.vm_body(arm.nic(group))

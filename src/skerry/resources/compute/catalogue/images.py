@@ -105,7 +105,11 @@ def known_urn(name: str) -> str:
 
 def how_to_bring(work: UnitOfWork, urn: str) -> str:
     """The commands after which this URN would lead to an image."""
-    recipe = BUILDABLE.get(urn.lower().rpartition(":")[0])
+    series, _, version = urn.lower().rpartition(":")
+    here = [e.version for e in entries(work) if f"{e.publisher}:{e.offer}:{e.sku}".lower() == series]
+    if here:
+        return f"There is no version {version} here, but {', '.join(here)}: ask for one of these, or for latest"
+    recipe = BUILDABLE.get(series)
     if recipe is not None:
         return f"Build it with: skerry image build {recipe}"
     names = list(dict.fromkeys(image.alias or image.id for image in work.hosts.images()))

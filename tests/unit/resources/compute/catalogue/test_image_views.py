@@ -84,7 +84,6 @@ def test_an_alias_is_listed_with_a_version_that_exists(get: Get) -> None:
         (f"{PUBLISHERS}/Nobody/artifacttypes/vmimage/offers", "Nobody:OFFER:SKU:latest"),
         (f"{OFFERS}/debian-9/skus", "debian:debian-9:SKU:latest"),
         (f"{SKUS}/9/versions", "debian:Debian-12:9:latest"),
-        (f"{VERSIONS}/7.7.7", "debian:Debian-12:12-GEN2:7.7.7"),
     ],
 )
 def test_what_is_not_here_is_not_found_and_the_way_to_it_shown(get: Get, path: str, urn: str) -> None:
