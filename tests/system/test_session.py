@@ -71,8 +71,8 @@ def test_az_shows_the_vm(cloud: Cloud, web: str) -> None:
 
 
 def test_a_port_is_closed_until_it_is_opened(cloud: Cloud, web: str) -> None:
-    serve = "nohup python3 -m http.server 80 >/dev/null 2>&1 & sleep 1; ss -ltn | grep -c ':80 '"
-    assert cloud.ssh(web, f'sudo sh -c "{serve}"').strip() != "0"
+    cloud.ssh(web, "sudo systemd-run -q --unit=http python3 -m http.server 80")
+    cloud.ssh(web, "until ss -ltn | grep -q ':80 '; do sleep 1; done")
     url = f"http://{web.removeprefix('me@')}/"
     with pytest.raises(Failed):
         cloud.run("curl", "-sf", "--max-time", "5", url)

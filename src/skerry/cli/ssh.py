@@ -6,6 +6,7 @@ user's own known_hosts stays as it is.
 
 import os
 import shutil
+import socket
 from pathlib import Path
 from typing import NoReturn
 
@@ -16,6 +17,7 @@ from skerry.cli.keys import GENERATED, private_keys
 from skerry.cli.machines import Machine, Target
 from skerry.cli.options import with_target
 
+PORT_ASIDE = 20022
 _PASS_THROUGH = {"ignore_unknown_options": True, "allow_interspersed_args": False}
 _USER = click.option("-l", "--user", help="Who to log in as; the administrator if not given.")
 
@@ -44,7 +46,9 @@ def _execute(target: Target, user: str | None, more: list[str], command: tuple[s
     if program is None:
         raise CliError("ssh isn't installed. Run: apt-get install openssh-client")
     _, machine = target.look()
-    login = f"{user or administrator(machine)}@{public_address(machine)}"
+    address = public_address(machine)
+    login = f"{user or administrator(machine)}@{address}"
+    more = [*options_of_port(address), *more]
     os.execv(program, ssh_arguments(target.state, str(machine.properties["vmId"]), login, more, words))
 
 
@@ -78,6 +82,15 @@ def ssh_arguments(state: Path, vm_id: str, target: str, more: list[str], command
         target,
         *command,
     ]
+
+
+def options_of_port(address: str) -> list[str]:
+    """ssh's option where this host's own server has port 22 of every address and the guest's is forwarded aside."""
+    try:
+        socket.create_connection((address, PORT_ASIDE), timeout=1).close()
+    except OSError:
+        return []
+    return ["-p", str(PORT_ASIDE)]
 
 
 def public_address(machine: Machine) -> str:
