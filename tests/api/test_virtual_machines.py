@@ -258,6 +258,20 @@ def test_the_guest_is_told_who_it_is(arm: Arm) -> None:
     assert document["network"]["interface"][0]["ipv4"]["ipAddress"][0]["privateIpAddress"] == "10.0.0.4"
 
 
+def test_the_guests_metadata_follows_its_public_address(arm: Arm) -> None:
+    group = arm.group()
+    vm = arm.vm(group)
+    nic = arm.get(vm).body["properties"]["networkProfile"]["networkInterfaces"][0]["id"]
+    arm.nic(group, "spare", public=True)
+    arm.done(arm.delete(f"{NETWORK}/networkInterfaces/spare"))
+    address = arm.get(f"{NETWORK}/publicIPAddresses/spare-ip").body
+    body = arm.get(nic).body
+    body["properties"]["ipConfigurations"][0]["properties"]["publicIPAddress"] = {"id": address["id"]}
+    arm.done(arm.put(nic, body))
+    shown = json.loads(arm.spec(vm).metadata)["network"]["interface"][0]["ipv4"]["ipAddress"][0]
+    assert shown["publicIpAddress"] == address["properties"]["ipAddress"]
+
+
 def test_a_size_larger_than_the_host_fails_with_what_is_free(arm: Arm) -> None:
     group = arm.group()
     body = arm.vm_body(arm.nic(group))

@@ -6,16 +6,18 @@ This module reads stored bodies, which the types have validated; it imports no t
 """
 
 import hashlib
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Network
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from skerry.arm.ids import parse_id
 from skerry.arm.rows import Body, body_of
-from skerry.hostspec import NsgSpec, PortSpec, SubnetSpec, VnetSpec
+from skerry.hostspec import NsgSpec, PortSpec, SubnetSpec, VmSpec, VnetSpec
 from skerry.resources.network.security_rules import SecurityRule, rule_spec
 from skerry.store import ResourceRow, UnitOfWork
 
@@ -84,7 +86,24 @@ def refresh(work: UnitOfWork, vnet_key: str) -> dict[str, int]:
     vnet = work.resources.get(vnet_key) if placed else None
     if vnet is None:
         return {}
+    for host, nics in placed.items():
+        for nic in nics:
+            _refresh_metadata(work, host, nic)
     return {host: work.hosts.put(host, _vnet_spec(work, vnet, nics)) for host, nics in placed.items()}
+
+
+def _refresh_metadata(work: UnitOfWork, host: str, nic: ResourceRow) -> None:
+    """Bring the network part of a running VM's metadata document up to date: its addresses may have changed."""
+    vm = work.hosts.get(host, VmSpec, nic.private["vm"])
+    users = work.resources.links_to(nic.key, "nic")
+    if vm is None or not vm.metadata or not users:
+        return
+    keys = [link.target for link in work.resources.links_from(users[0].source, "nic")]
+    if {port_id(key) for key in keys} != set(vm.ports):
+        return
+    keys.sort(key=lambda key: vm.ports.index(port_id(key)))
+    document = {**json.loads(vm.metadata), "network": network_metadata(work, keys)}
+    work.hosts.put(host, replace(vm, metadata=json.dumps(document)))
 
 
 def _placed(work: UnitOfWork, vnet_key: str) -> dict[str, list[ResourceRow]]:
