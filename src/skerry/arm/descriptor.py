@@ -152,8 +152,8 @@ class ResourceType:
 
     `put` validates and completes; `delete` removes the row or starts an operation. `expand` adds to a GET what
     other rows know (back references). `views`: GETs below the resource; `actions`: POSTs below it.
-    `created`, `updated`: statuses of a PUT without an operation, `accepted` with one; `deleted`: of such a DELETE. `missing`: the refusal of a
-    name that isn't there, for a type that can say more than that.
+    `created`, `updated`: statuses of a PUT without an operation, `accepted` with one; `deleted`: of a DELETE without.
+    `missing`: the refusal of a name that isn't there, for a type that can say more than that.
     """
 
     name: str

@@ -224,7 +224,8 @@ def _check_os_profile(context: PutContext[VirtualMachine], profile: OsProfile | 
     if profile.secrets:
         raise invalid("Certificates from a key vault are not supported: leave secrets out.", "osProfile.secrets")
     linux.provision_vm_agent = linux.provision_vm_agent is not False
-    profile.secrets, profile.allow_extension_operations, profile.require_guest_provision_signal = [], True, True
+    profile.allow_extension_operations = linux.provision_vm_agent and profile.allow_extension_operations is not False
+    profile.secrets, profile.require_guest_provision_signal = [], True
 
 
 def _keep_password(
