@@ -30,7 +30,7 @@ from skerry.host.network.rules import FORWARDER_MARK
 log = structlog.get_logger()
 
 DIAL_SECONDS = 8
-GREETING_SECONDS = 3
+CONNECT_SECONDS, GREETING_SECONDS = 3, 20
 CHUNK = 256 * 1024
 MAX_CONNECTIONS = 4096
 """At a time, over all addresses: what comes above is closed at once."""
@@ -212,8 +212,10 @@ def _problem(key: Key, error: Exception) -> str:
 def greets(namespace: Path, link: str, address: str, port: int) -> bool:
     """Whether the guest behind TAP `link` says something on a TCP port. Raises OSError if it can't be asked."""
     with socket_towards(namespace, link) as sock:
-        sock.settimeout(GREETING_SECONDS)
+        sock.settimeout(CONNECT_SECONDS)
         sock.connect((address, port))
+        # Somebody listens. A guest that still boots takes its time, and giving up only makes it begin again.
+        sock.settimeout(GREETING_SECONDS)
         return bool(sock.recv(1))
 
 
