@@ -102,6 +102,7 @@ def test_a_body_over_4_mib_is_refused(arm: Arm) -> None:
         (f"{NETS}/none/virtualNetworkPeerings", 404, "InvalidResourceType"),
         (f"{NETS}/none/providers/Microsoft.Resources/tags/default", 404, "InvalidResourceType"),
         (f"{NETS}/none/providers/Microsoft.Authorization/locks", 404, "InvalidResourceNamespace"),
+        ("providers/Microsoft.Compute/locations/local/virtualMachines", 404, "InvalidResourceType"),
         ("nonsense", 404, "InvalidRequestUri"),
     ],
 )
@@ -109,6 +110,7 @@ def test_what_is_not_there_is_named(arm: Arm, path: str, status: int, code: str)
     arm.group()
     answer = arm.get(path)
     assert (answer.status, answer.code) == (status, code)
+    assert "'locations'" not in answer.message
 
 
 def test_an_unknown_action_is_named_with_the_ones_there_are(arm: Arm) -> None:

@@ -142,7 +142,8 @@ class Routes:
     def _view(self, request: ArmRequest, work: UnitOfWork, path: tuple[str, ...]) -> ArmResponse:
         found = self._service.registry.view(path)
         if found is None:
-            raise _in_groups_only(self._service.registry.get("/".join(path[:2])).name)
+            asked = (path[0], path[1], *path[3:4]) if path[1].lower() == "locations" else path[:2]
+            raise _in_groups_only(self._service.registry.get("/".join(asked)).name)
         _only(request, "GET")
         view, named = found
         context = ViewContext(work, self._service, self._service.subscription, named, request.query, request.base_url)
