@@ -11,7 +11,7 @@ from skerry.arm.ids import parse_id
 from skerry.arm.rows import model_of, new_operation, timestamp
 from skerry.hostspec import ImageObserved
 from skerry.resources.compute.catalogue.images import resolve
-from skerry.resources.compute.catalogue.sizes import get_size
+from skerry.resources.compute.catalogue.sizes import Size, get_size
 from skerry.resources.compute.catalogue.usages import check_quota
 from skerry.resources.compute.disk import model as disks
 from skerry.resources.compute.disk.wire import Disk, check_size
@@ -56,6 +56,7 @@ def create(context: PutContext[VirtualMachine]) -> None:
         raise invalid("A virtual machine can be in one zone only.", "zones")
     context.row.private = {"vm": str(uuid.uuid4()), "host": "", "power": "running", "start": 1, "restart": 0}
     check_nics(context, properties.network_profile)
+    check_nic_count(context.new, size)
     storage = properties.storage_profile
     if storage is None or storage.os_disk is None:
         raise missing("storageProfile.osDisk" if storage else "storageProfile")
@@ -100,6 +101,20 @@ def check_nics(context: PutContext[VirtualMachine], profile: NetworkProfile | No
         raise BadRequest(
             "VirtualMachineMustHaveOneNetworkInterfaceAsPrimary",
             "Virtual machine must have one network interface set as the primary.",
+            target="networkProfile",
+        )
+
+
+def check_nic_count(vm: VirtualMachine, size: Size) -> None:
+    """Raises BadRequest for more NICs than the size may have."""
+    profile = vm.properties.network_profile
+    count = len(profile.network_interfaces) if profile else 0
+    if count > size.max_nics:
+        raise BadRequest(
+            "NetworkInterfaceCountExceeded",
+            f"The number of network interfaces for virtual machine {vm.name} exceeds the maximum allowed for the virtual "
+            f"machine size {size.name}. The number of network interfaces is {count} and the maximum allowed is "
+            f"{size.max_nics}.",
             target="networkProfile",
         )
 

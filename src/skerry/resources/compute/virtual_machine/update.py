@@ -8,7 +8,13 @@ from skerry.arm.rows import new_operation
 from skerry.resources.compute.catalogue.sizes import get_size
 from skerry.resources.compute.catalogue.usages import check_quota
 from skerry.resources.compute.virtual_machine import steps
-from skerry.resources.compute.virtual_machine.create import check_data_disks, check_nics, keep_user_data, missing
+from skerry.resources.compute.virtual_machine.create import (
+    check_data_disks,
+    check_nic_count,
+    check_nics,
+    keep_user_data,
+    missing,
+)
 from skerry.resources.compute.virtual_machine.wire import (
     LinuxConfiguration,
     OsDisk,
@@ -130,6 +136,7 @@ def _size(context: PutContext[VirtualMachine], old: VirtualMachine) -> None:
         raise missing("hardwareProfile")
     size, before = get_size(properties.hardware_profile.vm_size), get_size(old.properties.hardware_profile.vm_size)
     properties.hardware_profile.vm_size = size.name
+    check_nic_count(context.new, size)
     allocated = bool(context.row.private["host"])
     if size != before and allocated:
         check_quota(context.work, size, context.new.location or "", replaces=before)
