@@ -224,12 +224,12 @@ def test_a_bad_vm_is_refused_and_leaves_nothing(arm: Arm, path: str, value: obje
 
 def test_a_vm_has_no_more_nics_than_its_size_may_have(arm: Arm) -> None:
     group = arm.group()
-    nics = [{"id": arm.nic(group, f"n{i}"), "properties": {"primary": i == 0}} for i in range(3)]
-    profile = {"networkInterfaces": nics}
-    small = arm.put(f"{VMS}/web", arm.vm_body(nics[0]["id"], networkProfile=profile))
+    ids = [arm.nic(group, f"n{i}") for i in range(3)]
+    profile = {"networkInterfaces": [{"id": nic, "properties": {"primary": nic == ids[0]}} for nic in ids]}
+    small = arm.put(f"{VMS}/web", arm.vm_body(ids[0], networkProfile=profile))
     assert (small.status, small.code) == (400, "NetworkInterfaceCountExceeded")
-    larger = {"networkProfile": profile, "hardwareProfile": {"vmSize": "Standard_B2s"}}
-    arm.done(arm.put(f"{VMS}/web", arm.vm_body(nics[0]["id"], **larger)))
+    larger: dict[str, Any] = {"networkProfile": profile, "hardwareProfile": {"vmSize": "Standard_B2s"}}
+    arm.done(arm.put(f"{VMS}/web", arm.vm_body(ids[0], **larger)))
     assert len(arm.spec(f"{VMS}/web").ports) == 3
     shrunk = arm.call("PATCH", f"{VMS}/web", {"properties": {"hardwareProfile": {"vmSize": "Standard_B1s"}}})
     assert shrunk.code == "NetworkInterfaceCountExceeded"

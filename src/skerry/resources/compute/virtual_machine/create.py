@@ -112,8 +112,8 @@ def check_nic_count(vm: VirtualMachine, size: Size) -> None:
     if count > size.max_nics:
         raise BadRequest(
             "NetworkInterfaceCountExceeded",
-            f"The number of network interfaces for virtual machine {vm.name} exceeds the maximum allowed for the virtual "
-            f"machine size {size.name}. The number of network interfaces is {count} and the maximum allowed is "
+            f"The number of network interfaces for virtual machine {vm.name} exceeds the maximum allowed for the "
+            f"virtual machine size {size.name}. The number of network interfaces is {count} and the maximum allowed is "
             f"{size.max_nics}.",
             target="networkProfile",
         )
