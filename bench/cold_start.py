@@ -4,6 +4,7 @@ Ours begins with the PUT and includes disk, network and provisioning. By hand be
 are made before. One guest at a time.
 """
 
+import asyncio
 import subprocess
 import tempfile
 import time
@@ -21,7 +22,7 @@ from bench.skerry import TooSlow, free_port, skerry, succeeded, until
 
 AT_MOST = 1.10
 LOGIN_SECONDS = 600
-PAUSE_SECONDS = 0.2
+PAUSE_SECONDS, HANG_SECONDS, GREETING_SECONDS = 0.2, 1.0, 10.0
 
 
 @dataclass(frozen=True)
@@ -98,13 +99,44 @@ def _by_hand(recipe: Recipe, key: Path) -> Boot:
 
 def _log_in(address: str, port: int, key: Path, check: Callable[[], None] = lambda: None) -> None:
     """Until plain ssh has run `true` there; `check` raises when that won't happen any more."""
+    asyncio.run(_greeted(address, port, check))
     words = [*SSH, "-i", str(key), "-p", str(port), f"{USER}@{address}", "true"]
     end = time.monotonic() + LOGIN_SECONDS
-    while subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False).returncode:
+    while subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, timeout=120, check=False).returncode:
         check()
         if time.monotonic() > end:
             raise TooSlow(f"no login at {address}:{port} within {LOGIN_SECONDS} s")
         time.sleep(PAUSE_SECONDS)
+
+
+async def _greeted(address: str, port: int, check: Callable[[], None]) -> None:
+    """Until an SSH server greets.
+
+    A refused connection is tried again after PAUSE_SECONDS. One that hangs is kept for a while and another begun
+    beside it every HANG_SECONDS: whether it hangs in the forwarding or in a slow server can't be told from here,
+    and a booting guest that gets a connection every PAUSE_SECONDS only boots slower.
+    """
+    end, pending = time.monotonic() + LOGIN_SECONDS, set[asyncio.Task[bool]]()
+    while time.monotonic() < end:
+        check()
+        pending.add(asyncio.create_task(_greets(address, port)))
+        done, pending = await asyncio.wait(pending, timeout=HANG_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        if any(task.result() for task in done):
+            return  # asyncio.run cancels the others
+        await asyncio.sleep(PAUSE_SECONDS if done else 0)
+    raise TooSlow(f"no SSH server at {address}:{port} within {LOGIN_SECONDS} s")
+
+
+async def _greets(address: str, port: int) -> bool:
+    try:
+        async with asyncio.timeout(GREETING_SECONDS):
+            reader, writer = await asyncio.open_connection(address, port)
+            try:
+                return await reader.read(1) == b"S"
+            finally:
+                writer.close()
+    except (OSError, TimeoutError):
+        return False
 
 
 def _shares(ours: Sequence[Ours]) -> str:

@@ -16,7 +16,7 @@ READY_SECONDS = 600
 DELETE_SECONDS = 180
 SSH = (
     *("ssh", "-F", "none", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no", "-o", "LogLevel=ERROR"),
-    *("-o", "UserKnownHostsFile=/dev/null", "-o", "ConnectTimeout=2"),
+    *("-o", "UserKnownHostsFile=/dev/null", "-o", "ConnectTimeout=30"),
 )
 _ANY = {"sourceAddressPrefix": "*", "sourcePortRange": "*", "destinationAddressPrefix": "*"}
 
