@@ -82,9 +82,10 @@ class ResourceService:
 
     def require(self, work: UnitOfWork, resource: ResourceId) -> ResourceRow:
         """The row of a resource. Raises NotFound for its group, its parent or itself."""
-        self.check_group(work, resource)
+        self.check_subscription(resource.subscription)
         row = work.resources.get(resource.key)
         if row is None:
+            self.check_group(work, resource)
             kind = self.registry.types.get(resource.type.lower())
             missing = kind.missing if isinstance(kind, ResourceType) else None
             raise missing(work, resource) if missing else resource_not_found(resource.label, resource.group)

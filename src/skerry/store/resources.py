@@ -7,9 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, Row, and_, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, delete, func, insert, select, update
 
 from skerry.store.tables import links, resources
+
+# Built once: every request reads by key, and building the statement takes longer than running it.
+_BY_KEY = select(resources).where(resources.c.key == bindparam("key"))
 
 
 @dataclass
@@ -50,7 +53,7 @@ class Resources:
 
     def get(self, key: str) -> ResourceRow | None:
         """The row with this key (an id in lower case)."""
-        row = self._connection.execute(select(resources).where(resources.c.key == key)).one_or_none()
+        row = self._connection.execute(_BY_KEY, {"key": key}).one_or_none()
         return _row(row) if row else None
 
     def get_many(self, keys: Iterable[str]) -> dict[str, ResourceRow]:
