@@ -37,6 +37,8 @@ def parse_filter(text: str | None) -> dict[str, str]:
 
 def matches(row: ResourceRow, terms: Mapping[str, str]) -> bool:
     """Whether a row passes."""
+    if not terms:
+        return True
     plain = {
         "resourcetype": row.type,
         "name": row.name,

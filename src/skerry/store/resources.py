@@ -3,16 +3,13 @@
 import time
 import uuid
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import orjson
 from sqlalchemy import Connection, Row, and_, bindparam, delete, func, insert, select, update
 
 from skerry.store.tables import links, resources
-
-# Built once: every request reads by key, and building the statement takes longer than running it.
-_BY_KEY = select(resources).where(resources.c.key == bindparam("key"))
 
 
 @dataclass
@@ -33,6 +30,11 @@ class ResourceRow:
     etag: str = ""
     created: float = 0.0
     changed: float = 0.0
+
+
+# The columns in the order of the fields. Built once: building a statement takes longer than running it.
+_ROWS = select(*(resources.c[field.name] for field in fields(ResourceRow)))
+_BY_KEY = _ROWS.where(resources.c.key == bindparam("key"))
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class Resources:
 
     def get_many(self, keys: Iterable[str]) -> dict[str, ResourceRow]:
         """The rows that exist of these keys."""
-        rows = self._connection.execute(select(resources).where(resources.c.key.in_(list(keys))))
+        rows = self._connection.execute(_ROWS.where(resources.c.key.in_(list(keys))))
         return {row.key: _row(row) for row in rows}
 
     def list(
@@ -72,7 +74,7 @@ class Resources:
         limit: int | None = None,
     ) -> Sequence[ResourceRow]:
         """Rows in key order, those after the key `after` only; `type` in lower case."""
-        query = select(resources).order_by(resources.c.key)
+        query = _ROWS.order_by(resources.c.key)
         for column, value in (("type", type), ("group_key", group), ("parent", parent)):
             if value is not None:
                 query = query.where(resources.c[column] == value)
@@ -129,7 +131,7 @@ class Resources:
         return [Link(r.source, r.target, r.kind, r.place) for r in self._connection.execute(query)]
 
 
-def _row(row: Row[Any]) -> ResourceRow:
-    values = dict(row._mapping)
-    values["private"] = orjson.loads(values["private"])
-    return ResourceRow(**values)
+def _row(row: Row[*tuple[Any, ...]]) -> ResourceRow:
+    found = ResourceRow(*row)
+    found.private = orjson.loads(row.private)
+    return found
