@@ -22,7 +22,7 @@ from bench.skerry import TooSlow, free_port, skerry, succeeded, until
 
 AT_MOST = 1.10
 LOGIN_SECONDS = 600
-PAUSE_SECONDS, HANG_SECONDS, GREETING_SECONDS = 0.2, 1.0, 10.0
+PAUSE_SECONDS, HANG_SECONDS, GREETING_SECONDS = 0.2, 1.0, 5.0
 
 
 @dataclass(frozen=True)

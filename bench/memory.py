@@ -5,8 +5,9 @@ import time
 from bench.figures import Figures, Row, amount_row
 from bench.guests import site
 from bench.options import Options, need_root
-from bench.processes import Memory, children, memory, name
+from bench.processes import Memory, memory, name, processes_with
 from bench.skerry import Skerry, skerry
+from skerry.host.network.names import Names
 
 MOST_MB = 150
 SETTLE_SECONDS = 10
@@ -35,11 +36,6 @@ def _rows(when: str, held: Memory) -> tuple[Row, Row]:
 
 
 def _helpers(running: Skerry) -> list[tuple[str, Memory]]:
-    """Every process below Skerry's but QEMU's."""
-    found, queue = [], [running.pid]
-    while queue:
-        for child in children(queue.pop()):
-            queue.append(child)
-            if not name(child).startswith("qemu"):
-                found.append((name(child), memory(child)))
-    return found
+    """The programs that Skerry runs beside itself; they carry its tag in their arguments and are no children of it."""
+    tag = f"skerry-{Names.of(running.state).tag}"
+    return [(name(pid), memory(pid)) for pid in processes_with(tag) if not name(pid).startswith("qemu")]

@@ -5,6 +5,7 @@ import resource
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,11 +75,14 @@ def memory(pid: int) -> Memory:
     return Memory(kib["Rss"] * 1024, kib["Pss"] * 1024)
 
 
-def children(pid: int) -> list[int]:
-    """The processes that a live process started and that are its children still."""
-    return [
-        int(word) for task in Path(f"/proc/{pid}/task").iterdir() for word in (task / "children").read_text().split()
-    ]
+def processes_with(text: str) -> list[int]:
+    """The live processes that have `text` in their arguments."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if text.encode() in (folder / "cmdline").read_bytes():
+                found.append(int(folder.name))
+    return sorted(found)
 
 
 def name(pid: int) -> str:
