@@ -1,0 +1,39 @@
+"""What is read from /proc is of the right process."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from bench import processes
+
+
+def test_a_command_costs_cpu_time() -> None:
+    cost = processes.run([sys.executable, "-c", "sum(range(3_000_000)); print('done')"], timeout=60)
+    assert cost.output == "done\n"
+    assert cost.cpu > 0.01
+
+
+def test_a_failing_command_says_what_it_printed() -> None:
+    with pytest.raises(processes.CommandFailed, match="no such luck"):
+        processes.run([sys.executable, "-c", "import sys; sys.exit('no such luck')"], timeout=60)
+
+
+def test_a_command_that_takes_too_long_is_ended() -> None:
+    with pytest.raises(processes.CommandFailed, match="more than"):
+        processes.run(["sleep", "60"], timeout=0.1)
+
+
+def test_memory_and_time_of_a_live_process() -> None:
+    held = processes.memory(os.getpid())
+    assert held.rss >= held.pss > 1 << 20
+    before = processes.cpu_seconds(os.getpid())
+    sum(range(3_000_000))
+    assert processes.cpu_seconds(os.getpid()) >= before > 0
+
+
+def test_processes_are_found_by_an_argument_and_ended() -> None:
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", "a-mark-of-its-own"]) as process:
+        found = processes.processes_with("a-mark-of-its-own")
+        processes.end(process)
+    assert process.pid in found
