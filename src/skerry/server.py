@@ -25,6 +25,7 @@ from skerry.hostspec import HostSpec, Observed
 from skerry.hostspec.client import SpecSource
 from skerry.identity import Identity, TokenError, ensure_tls
 from skerry.identity import routes as identity_routes
+from skerry.identity.files import write
 from skerry.identity.tls import TlsFiles
 from skerry.links import open_routes
 from skerry.resources.compute.catalogue.images import alias_document
@@ -173,13 +174,7 @@ def _assemble(state: Path, base_url: str, accel: Accel, simulate: int) -> tuple[
 def _secret_key(path: Path) -> bytes:
     """32 random bytes, made at first start."""
     if not path.exists():
-        temporary = path.with_suffix(".new")
-        temporary.unlink(missing_ok=True)
-        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(secrets.token_bytes(32))
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        write(path, secrets.token_bytes(32))
     key = path.read_bytes()
     if len(key) != 32:
         raise StartError(f"{path} is damaged. Bring it back from a copy; without it, running deployments are lost.")

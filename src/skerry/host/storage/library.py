@@ -23,8 +23,9 @@ import orjson
 import structlog
 
 from skerry.host.errors import HostError, Refused
+from skerry.host.files import sync
 from skerry.host.storage import names, qemu_img
-from skerry.host.storage.files import appearing, sync
+from skerry.host.storage.files import appearing
 from skerry.host.storage.headers import Format, inspect, read_qcow2
 from skerry.hostspec import ImageObserved
 

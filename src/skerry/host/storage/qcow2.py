@@ -11,8 +11,9 @@ from pathlib import Path
 
 from skerry.host.compute.driver import DiskFile
 from skerry.host.errors import HostError
+from skerry.host.files import sync
 from skerry.host.storage import names, qemu_img, rules
-from skerry.host.storage.files import appearing, sync
+from skerry.host.storage.files import appearing
 from skerry.host.storage.headers import read_qcow2
 from skerry.host.storage.library import Library
 from skerry.hostspec import DiskObserved, DiskSpec, ImageObserved
