@@ -19,6 +19,7 @@ import orjson
 from pycdlib.pycdlib import PyCdlib
 
 from bench.processes import end, run
+from skerry.host.compute.qemu.cgroups import Cgroups
 from skerry.host.compute.qemu.firmware import CODE, TEMPLATE
 
 BINARY = "qemu-system-x86_64"
@@ -29,10 +30,12 @@ _LOG = re.compile(r"logfile=[^,]*")
 
 @dataclass(frozen=True)
 class Recipe:
-    """One of Skerry's guests, to start again by hand: its QEMU, the image file below its disk, the disk's bytes."""
+    """One of Skerry's guests, to start again by hand. `image` is the file below its disk, `size` the disk's bytes."""
 
     argv: tuple[str, ...]
     pid: int
+    vcpus: int
+    memory: int
     image: Path
     size: int
 
@@ -42,7 +45,8 @@ class Recipe:
         record = orjson.loads((state / "vms" / vm / "argv.json").read_bytes())
         disk = state / "disks" / f"{record['disks'][0]}.qcow2"
         found = orjson.loads(run(["qemu-img", "info", "-U", "--output=json", disk], timeout=60).output)
-        return cls(tuple(record["argv"]), record["pid"], Path(found["full-backing-filename"]), found["virtual-size"])
+        process = tuple(record["argv"]), record["pid"], record["vcpus"], record["memory_bytes"]
+        return cls(*process, Path(found["full-backing-filename"]), found["virtual-size"])
 
 
 def argv(words: Sequence[str], folder: Path, files: dict[str, Path], port: int) -> list[str]:
@@ -95,13 +99,19 @@ class BareGuest:
 
 
 @contextmanager
-def bare_guest(words: Sequence[str]) -> Iterator[BareGuest]:
-    """The guest from QEMU's start on, ended with the block."""
+def bare_guest(words: Sequence[str], recipe: Recipe) -> Iterator[BareGuest]:
+    """The guest from QEMU's start on, ended with the block.
+
+    It gets the limits of Skerry's guests, and so their weight: other work on the machine slows both alike.
+    """
+    limits, group = Cgroups(), "bench-by-hand"
     with subprocess.Popen(words, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
         try:
+            limits.limit(group, process.pid, recipe.memory, recipe.vcpus)
             yield BareGuest(process)
         finally:
             end(process)
+            limits.remove(group)
 
 
 def prepare(recipe: Recipe, folder: Path, key: str, user: str, port: int) -> list[str]:

@@ -92,7 +92,7 @@ def _by_hand(recipe: Recipe, key: Path) -> Boot:
         port = free_port()
         words = prepare(recipe, Path(name), public_key(key), USER, port)
         began = time.monotonic()
-        with bare_guest(words) as guest:
+        with bare_guest(words, recipe) as guest:
             _log_in("127.0.0.1", port, key, guest.check)
             return Boot(time.monotonic() - began, cpu_seconds(guest.pid))
 
