@@ -9,7 +9,7 @@ from typing import Any
 from azure.identity import ClientSecretCredential  # type: ignore[import-not-found]
 from azure.mgmt.compute import ComputeManagementClient  # type: ignore[import-not-found]
 from azure.mgmt.network import NetworkManagementClient  # type: ignore[import-not-found]
-from azure.mgmt.resource import ResourceManagementClient  # type: ignore[import-not-found]
+from azure.mgmt.resource.resources import ResourceManagementClient  # type: ignore[import-not-found]
 
 IMAGE = {"publisher": "Debian", "offer": "debian-12", "sku": "12-gen2", "version": "latest"}
 
