@@ -98,8 +98,8 @@ def test_what_it_writes_is_for_its_owner_only(tmp_path: Path, port: int) -> None
     code = f"from skerry.server import serve; from pathlib import Path; serve(Path({str(state)!r}), {port}, 'tcg', 1, "
     code += "lambda: print('ready', flush=True))"
     server = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert server.stdout is not None
     try:
-        assert server.stdout is not None
         assert server.stdout.readline() == "ready\n"
         for path in state.rglob("*"):
             if path.is_file() and path.parent.name != "tls":

@@ -19,7 +19,7 @@ MAX_DEPTH = 50
 
 _TOKEN = re.compile(
     r"""[ \t\r\n]*+(?:
-      (?P<string>'(?:[^']|'')*+')
+      (?P<string>'[^']*+(?:''[^']*+)*'(?!'))
     | (?P<integer>[+-]?[0-9]++)
     | (?P<name>[A-Za-z_$][A-Za-z0-9_$]*+)
     | (?P<mark>[()\[\],.])

@@ -90,6 +90,7 @@ def test_without_az_the_exports_come_all_the_same(
     cloud: Cloud, skerry: Skerry, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("SKERRY_AZ", raising=False)
     result = skerry("env")
     assert "make az" in result.stderr
     assert "export AZURE_CLIENT_ID=" in result.stdout
