@@ -24,4 +24,4 @@ def measure(options: Options) -> Figures:
         ratio_row("CPU time of `skerry vm list` / `az vm list`", light[1:], az[1:]),
         amount_row("CPU time of `skerry vm list --help`: start-up alone", start[1:], "s", START_SECONDS, digits=3),
     )
-    return Figures(rows, f"{options.pairs} pairs, one VM in the list.")
+    return Figures(rows, f"Pairs: {options.pairs}; one VM in the list.")

@@ -59,7 +59,7 @@ def measure(options: Options) -> Figures:
         ratio_row("`PUT` → login / QEMU by hand → login", _logins(ours), _logins(theirs), AT_MOST),
         ratio_row("QEMU's CPU time until the login, ours / by hand", [b.cpu for b in ours], [b.cpu for b in theirs]),
     )
-    return Figures(rows, f"{options.pairs} pairs. {_shares(ours)}")
+    return Figures(rows, f"Pairs: {options.pairs}. {_shares(ours)}")
 
 
 def _logins(boots: Sequence[Boot]) -> list[float]:

@@ -39,4 +39,4 @@ def _figures(create: Sequence[Cost], bare: Sequence[Cost], own: Sequence[float])
         amount_row("the same in CPU time of az", more_cpu, "s"),
         amount_row("CPU time of Skerry meanwhile", own, "s"),
     )
-    return Figures(rows, f"{len(pairs)} pairs.")
+    return Figures(rows, f"Pairs: {len(pairs)}.")

@@ -76,7 +76,7 @@ def _compare(
         ratio_row(f"one page of {VMS // len(pages)} VMs ({kib:.0f} KiB) / `GET` of one VM", page, get),
     )
     note = (
-        f"{pairs} pairs; each side {GETS:,} times the `GET`, {LISTS} times the list. TLS on one kept-alive connection."
+        f"Pairs: {pairs}; each side {GETS:,} times the `GET`, {LISTS} times the list. TLS on one kept-alive connection."
     )
     return Figures(rows, note)
 
