@@ -14,6 +14,7 @@ from typing import Literal
 
 import structlog
 import uvicorn
+from starlette.applications import Starlette
 
 from skerry.arm.errors import ArmError
 from skerry.arm.secrets import Secrets
@@ -76,13 +77,14 @@ def serve(state: Path, port: int, accel: Accel, simulate: int, on_ready: Callabl
         (state / "stop.json").unlink(missing_ok=True)
         sockets = [stack.enter_context(listener) for listener in _listen(port)]
         tls = ensure_tls(state, NAMES)
-        control, agent = _assemble(state, f"https://localhost:{port}", accel, simulate)
+        identity = Identity.load(state, f"https://localhost:{port}")
+        control, agent = _assemble(state, identity, accel, simulate)
         stack.callback(control.stop)
         agent.start()
         stack.callback(lambda: agent.stop(keep_vms=_keep_vms(state)))
         stack.callback(control.link.close)
         control.start()
-        _run(state, control, tls, sockets, on_ready)
+        _run(state, _application(control, identity), tls, sockets, on_ready)
 
 
 def clean(state: Path) -> None:
@@ -152,11 +154,9 @@ def _listen(port: int) -> list[socket.socket]:
     return found
 
 
-def _assemble(state: Path, base_url: str, accel: Accel, simulate: int) -> tuple[ControlPlane, Agent]:
-    identity = Identity.load(state, base_url)
-    installation = Installation(
-        identity.subscription_id, identity.tenant_id, base_url, Secrets(_secret_key(state / "keys" / "secrets.key"))
-    )
+def _assemble(state: Path, identity: Identity, accel: Accel, simulate: int) -> tuple[ControlPlane, Agent]:
+    secret = Secrets(_secret_key(state / "keys" / "secrets.key"))
+    installation = Installation(identity.subscription_id, identity.tenant_id, identity.base_url, secret)
     gateway = _Gateway()
     try:
         control = ControlPlane(state / "skerry.db", installation, gateway)
@@ -181,19 +181,20 @@ def _secret_key(path: Path) -> bytes:
     return key
 
 
-def _run(
-    state: Path, control: ControlPlane, tls: TlsFiles, sockets: list[socket.socket], on_ready: Callable[[], None]
-) -> None:
-    installation, gateway = control.service.installation, control.service
-    identity = Identity.load(state, installation.base_url)
-
+def _application(control: ControlPlane, identity: Identity) -> Starlette:
     def aliases() -> dict[str, object]:
         with control.store.read() as work:
             return alias_document(work)
 
-    app = control.app(
-        authenticator(identity), [*identity_routes(identity), *open_routes(installation.secrets, gateway, aliases)]
+    secret = control.service.installation.secrets
+    return control.app(
+        authenticator(identity), [*identity_routes(identity), *open_routes(secret, control.service, aliases)]
     )
+
+
+def _run(
+    state: Path, app: Starlette, tls: TlsFiles, sockets: list[socket.socket], on_ready: Callable[[], None]
+) -> None:
     config = uvicorn.Config(
         app,
         loop="uvloop",
