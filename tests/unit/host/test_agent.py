@@ -200,6 +200,7 @@ def test_after_a_host_reboot_what_ran_runs_again(host: Host) -> None:
     host.source.wait_vm(A, lambda one: one.power == "running")
     host.compute.reboot_host()
     host.source.wait(lambda _: host.starts(A) == 2)
+    assert host.source.wait_vm(A, lambda one: one.power == "running").message == ""
 
 
 def test_stop_then_delete_in_one_spec_with_the_disk(host: Host) -> None:

@@ -127,7 +127,7 @@ def test_an_unknown_function_is_found_wherever_it_is(section: dict[str, Any], pl
 
 def test_comments_and_metadata_hold_no_expressions() -> None:
     metadata = {"description": "[not an expression]"}
-    load_template(
+    template = load_template(
         LEAST
         | {
             "metadata": metadata,
@@ -136,6 +136,7 @@ def test_comments_and_metadata_hold_no_expressions() -> None:
             "resources": [THING | {"comments": "[neither this]", "metadata": metadata}],
         }
     )
+    assert len(template.resources) == 1
 
 
 @given(

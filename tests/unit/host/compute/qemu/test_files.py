@@ -78,6 +78,7 @@ def test_cgroups_that_refuse_are_not_a_failure(tmp_path: Path) -> None:
     folders(tmp_path, "memory", "cpu")
     (tmp_path / "memory/skerry").write_text("in the way")
     Cgroups(tmp_path).limit("vm", 7, 1 << 30, 2)
+    assert (tmp_path / "memory/skerry").read_text() == "in the way"
 
 
 def test_the_newest_machine_type_is_read_from_qemu() -> None:
