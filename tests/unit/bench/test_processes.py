@@ -33,7 +33,12 @@ def test_memory_and_time_of_a_live_process() -> None:
 
 
 def test_processes_are_found_by_an_argument_and_ended() -> None:
-    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", "a-mark-of-its-own"]) as process:
+    # /proc has no arguments for a moment while a process becomes another program: what it prints says that it did.
+    program = "import time; print(flush=True); time.sleep(60)"
+    argv = [sys.executable, "-c", program, "a-mark-of-its-own"]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
         found = processes.processes_with("a-mark-of-its-own")
         processes.end(process)
     assert process.pid in found
