@@ -54,12 +54,20 @@ class ImageObserved(Struct, frozen=True):
 
 
 class HostCapacity(Struct, frozen=True):
-    """What a host can give: logical CPUs and bytes of memory and disk, and the accelerator in use."""
+    """What a host can give: logical CPUs and bytes of memory and disk, the accelerator in use, and where it stands.
+
+    `zone` is "1", "2" …, or empty for none; hosts of one `fault_domain` fail together. Only a VM that tolerates all of
+    its `taints` is placed on it.
+    """
 
     cpus: int
     memory_bytes: int
     disk_bytes: int
     accelerator: Literal["kvm", "tcg", "fake"]
+    architecture: Literal["x64", "Arm64"] = "x64"
+    zone: str = ""
+    fault_domain: int = 0
+    taints: tuple[str, ...] = ()
 
 
 class Observed(Struct, frozen=True):

@@ -16,7 +16,10 @@ KEPT_SECONDS = 24 * 3600  # how long the result of an ended operation can be ask
 
 @dataclass
 class OperationRow:
-    """A durable operation: its next step, and what the steps hand on to each other in `state`."""
+    """A durable operation: its next step, and what the steps hand on to each other in `state`.
+
+    `correlation_id`, `request_id`, `caller`: of the request that started it. `trace`: the steps taken, oldest first.
+    """
 
     id: str
     kind: str
@@ -32,6 +35,10 @@ class OperationRow:
     on_report: bool = False
     started: float = 0.0
     ended: float | None = None
+    correlation_id: str = ""
+    request_id: str = ""
+    caller: str = ""
+    trace: list[Any] = field(default_factory=list)
 
 
 class Operations:
@@ -101,10 +108,11 @@ class Operations:
 
 
 def _values(row: OperationRow) -> dict[str, Any]:
-    return {**row.__dict__, "state": orjson.dumps(row.state)}
+    return {**row.__dict__, "state": orjson.dumps(row.state), "trace": orjson.dumps(row.trace)}
 
 
 def _row(row: Row[Any]) -> OperationRow:
     values = dict(row._mapping)
     values["state"] = orjson.loads(values["state"])
+    values["trace"] = orjson.loads(values["trace"] or b"[]")
     return OperationRow(**values)

@@ -3,9 +3,25 @@
 Keys are ids in lower case. Times are seconds since the epoch (UTC).
 """
 
-from sqlalchemy import Boolean, Column, Float, ForeignKey, Index, Integer, LargeBinary, MetaData, String, Table
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    func,
+)
+from sqlalchemy import String as AnyString
 
 metadata = MetaData()
+
+# Keys are compared by code point, as SQLite does: pages go on after a key, and prefixes find what is below one.
+String = AnyString().with_variant(AnyString(collation="C"), "postgresql")
 
 resources = Table(
     "resources",
@@ -28,6 +44,17 @@ resources = Table(
 Index("resources_by_type", resources.c.type, resources.c.key)
 Index("resources_by_group", resources.c.group_key, resources.c.type, resources.c.key)
 Index("resources_by_parent", resources.c.parent, resources.c.type)
+Index("resources_in_group", resources.c.group_key, resources.c.key)
+Index("resources_by_name", func.lower(resources.c.name), resources.c.key)
+
+tags = Table(
+    "tags",
+    metadata,
+    Column("resource", String, ForeignKey("resources.key", ondelete="CASCADE"), primary_key=True),
+    Column("name", String, primary_key=True),  # lower case
+    Column("value", String, nullable=False),
+)
+Index("tags_by_name", tags.c.name, tags.c.value, tags.c.resource)
 
 links = Table(
     "links",
@@ -56,6 +83,10 @@ operations = Table(
     Column("deadline", Float, nullable=False),
     Column("started", Float, nullable=False),
     Column("ended", Float),
+    Column("correlation_id", String, nullable=False, server_default=""),  # of the request that started it
+    Column("request_id", String, nullable=False, server_default=""),
+    Column("caller", String, nullable=False, server_default=""),
+    Column("trace", LargeBinary),  # JSON, the steps taken
 )
 Index("operations_due", operations.c.status, operations.c.resume_at)
 Index("operations_by_target", operations.c.target)
@@ -69,7 +100,13 @@ hosts = Table(
     Column("applied", Integer, nullable=False, default=0),  # the revision that the agent reported
     Column("capacity", LargeBinary),  # JSON of a HostCapacity
     Column("seen", Float, nullable=False, default=0.0),
+    Column("used_vcpus", Integer, nullable=False, server_default="0"),  # of the VMs in its spec
+    Column("used_memory", BigInteger, nullable=False, server_default="0"),  # bytes
+    Column(
+        "sequence", BigInteger, nullable=False, server_default="0"
+    ),  # rises when capacity or used_… changes; the newest host has the highest
 )
+Index("hosts_by_sequence", hosts.c.sequence)
 
 host_specs = Table(
     "host_specs",
@@ -78,7 +115,9 @@ host_specs = Table(
     Column("kind", String, primary_key=True),  # vm, vnet, disk
     Column("id", String, primary_key=True),
     Column("spec", LargeBinary, nullable=False),
+    Column("revision", BigInteger, nullable=False, server_default="0"),  # of the host's spec, when this came or changed
 )
+Index("host_specs_by_revision", host_specs.c.host, host_specs.c.revision)
 
 host_observed = Table(
     "host_observed",
@@ -87,4 +126,35 @@ host_observed = Table(
     Column("kind", String, primary_key=True),  # vm, disk, image, problem
     Column("id", String, primary_key=True),
     Column("observed", LargeBinary, nullable=False),
+)
+Index("host_observed_by_kind", host_observed.c.kind, host_observed.c.id)
+
+activity = Table(
+    "activity",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("at", Float, nullable=False),
+    Column("resource", String, nullable=False),  # the key of what it is about
+    Column("group_key", String, nullable=False),
+    Column("correlation_id", String, nullable=False),
+    Column("event", LargeBinary, nullable=False),  # JSON, as the activity log shows it
+)
+Index("activity_by_time", activity.c.at)
+Index("activity_by_group", activity.c.group_key, activity.c.at)
+Index("activity_by_resource", activity.c.resource, activity.c.at)
+Index("activity_by_correlation", activity.c.correlation_id, activity.c.at)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("holder", String, nullable=False),
+    Column("until", Float, nullable=False),
+)
+
+settings = Table(
+    "settings",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("value", String, nullable=False),
 )

@@ -1,0 +1,51 @@
+"""Tags and names can be looked up, hosts know what is used of them, operations and requests leave a history."""
+
+import msgspec
+import sqlalchemy as sa
+from alembic import op
+
+from skerry.hostspec import VmSpec
+from skerry.store import tables
+
+revision = "0002"
+down_revision = "0001"
+
+
+def upgrade() -> None:
+    """Apply this revision."""
+    for name in ("tags", "activity", "leases", "settings"):
+        tables.metadata.tables[name].create(op.get_bind())
+    op.create_index("resources_in_group", "resources", ["group_key", "key"])
+    op.create_index("resources_by_name", "resources", [sa.text("lower(name)"), "key"])
+    for name in ("correlation_id", "request_id", "caller"):
+        op.add_column("operations", sa.Column(name, tables.String, nullable=False, server_default=""))
+    op.add_column("operations", sa.Column("trace", sa.LargeBinary(), nullable=True))
+    op.add_column("hosts", sa.Column("used_vcpus", sa.Integer(), nullable=False, server_default="0"))
+    op.add_column("hosts", sa.Column("used_memory", sa.BigInteger(), nullable=False, server_default="0"))
+    op.add_column("hosts", sa.Column("sequence", sa.BigInteger(), nullable=False, server_default="0"))
+    op.create_index("hosts_by_sequence", "hosts", ["sequence"])
+    op.add_column("host_specs", sa.Column("revision", sa.BigInteger(), nullable=False, server_default="0"))
+    op.create_index("host_specs_by_revision", "host_specs", ["host", "revision"])
+    op.create_index("host_observed_by_kind", "host_observed", ["kind", "id"])
+    _fill_tags(op.get_bind())
+    _fill_hosts(op.get_bind())
+
+
+def _fill_tags(connection: sa.Connection) -> None:
+    resources, tags = tables.resources, tables.tags
+    for row in connection.execute(sa.select(resources.c.key, resources.c.body)).all():
+        found = msgspec.json.decode(row.body).get("tags") or {}
+        rows = [{"resource": row.key, "name": name.lower(), "value": value} for name, value in found.items()]
+        if rows:
+            connection.execute(sa.insert(tags), rows)
+
+
+def _fill_hosts(connection: sa.Connection) -> None:
+    """What is used of each host; every spec object counts as changed at its host's present revision."""
+    hosts, specs = tables.hosts, tables.host_specs
+    for number, host in enumerate(connection.execute(sa.select(hosts.c.id, hosts.c.revision)).all(), start=1):
+        query = sa.select(specs.c.spec).where(specs.c.host == host.id, specs.c.kind == "vm")
+        vms = [msgspec.json.decode(spec, type=VmSpec) for spec in connection.execute(query).scalars()]
+        used = {"used_vcpus": sum(vm.vcpus for vm in vms), "used_memory": sum(vm.memory_bytes for vm in vms)}
+        connection.execute(sa.update(hosts).where(hosts.c.id == host.id).values(**used, sequence=number))
+        connection.execute(sa.update(specs).where(specs.c.host == host.id).values(revision=host.revision))
