@@ -14,7 +14,8 @@ down: ## stop Skerry and its guests; disks and settings are kept
 	@$(SUDO) env $${SKERRY_STATE:+SKERRY_STATE="$$SKERRY_STATE"} .venv/bin/skerry down
 
 test: system dev az sdk ## everything the tests need, then all of them
-	@SKERRY_AZ=$(CURDIR)/.venv-az/bin/az SKERRY_SDK_PYTHON=$(CURDIR)/.venv-sdk/bin/python .venv/bin/pytest tests
+	@.venv/bin/pytest -n auto --dist loadfile $(filter-out tests/system,$(wildcard tests/*))
+	@SKERRY_AZ=$(CURDIR)/.venv-az/bin/az SKERRY_SDK_PYTHON=$(CURDIR)/.venv-sdk/bin/python .venv/bin/pytest tests/system
 
 lint: dev ## formatting, linters, types
 	@.venv/bin/ruff format --check src tests bench
