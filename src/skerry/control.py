@@ -1,12 +1,12 @@
 """The control plane of one installation, put together: store, service, engine, wire."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute
 
-from skerry.arm.app import create_app
+from skerry.arm.app import Authenticate, create_app
 from skerry.arm.routes import Routes
 from skerry.arm.service import Installation, ResourceService
 from skerry.engine.engine import Engine
@@ -32,7 +32,7 @@ class ControlPlane:
         self.store.on_spec_change = self.link.notify
         self.store.on_operation_change = self.engine.wake
 
-    def app(self, authenticate: Callable[[str | None], object], extra: Sequence[BaseRoute] = ()) -> Starlette:
+    def app(self, authenticate: Authenticate, extra: Sequence[BaseRoute] = ()) -> Starlette:
         """The ASGI application."""
         return create_app(self.routes, authenticate, extra)
 

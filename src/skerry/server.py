@@ -16,6 +16,7 @@ import structlog
 import uvicorn
 from starlette.applications import Starlette
 
+from skerry.arm.app import Authenticate
 from skerry.arm.errors import ArmError
 from skerry.arm.secrets import Secrets
 from skerry.arm.service import Installation
@@ -27,6 +28,7 @@ from skerry.hostspec.client import SpecSource
 from skerry.identity import Identity, TokenError, ensure_tls
 from skerry.identity import routes as identity_routes
 from skerry.identity.files import write
+from skerry.identity.principals import Principal
 from skerry.identity.tls import TlsFiles
 from skerry.links import open_routes
 from skerry.resources.compute.catalogue.images import alias_document
@@ -220,10 +222,10 @@ def _run(
         stopped.set()
 
 
-def authenticator(identity: Identity) -> Callable[[str | None], object]:
+def authenticator(identity: Identity) -> Authenticate:
     """Checks an Authorization header; ARM's 401 for one that doesn't hold."""
 
-    def authenticate(header: str | None) -> object:
+    def authenticate(header: str | None) -> Principal:
         try:
             return identity.verify(header)
         except TokenError as error:

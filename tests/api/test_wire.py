@@ -204,3 +204,12 @@ def test_locations_start_with_ours(arm: Arm) -> None:
 def test_health_and_signed_links_need_no_token(arm: Arm) -> None:
     assert arm.client.get("/healthz").json()["status"] == "ok"
     assert arm.client.get("/skerry/serial/x?se=1&sig=y").status_code == 403
+
+
+def test_an_operation_remembers_the_request_that_began_it(arm: Arm) -> None:
+    answer = arm.delete(arm.group(), **{"x-ms-correlation-request-id": "mine"})
+    with arm.control.store.read() as work:
+        found = work.operations.recent(1)[0]
+    assert (found.correlation_id, found.request_id) == ("mine", answer.headers["x-ms-request-id"])
+    assert found.caller
+    arm.done(answer)

@@ -14,12 +14,12 @@ from skerry.arm.body import MAX_BYTES
 from skerry.arm.errors import ArmError
 from skerry.arm.ids import split_path
 from skerry.arm.registry import check_api_version
-from skerry.arm.requests import JSON_TYPE, ArmRequest, ArmResponse
+from skerry.arm.requests import JSON_TYPE, ArmRequest, ArmResponse, Caller
 from skerry.arm.routes import Routes
 
 log = structlog.get_logger()
 
-Authenticate = Callable[[str | None], object]
+Authenticate = Callable[[str | None], Caller]
 METHODS = ["GET", "HEAD", "PUT", "PATCH", "POST", "DELETE"]
 
 
@@ -30,7 +30,7 @@ class TooLarge(ArmError):
 
 
 def create_app(routes: Routes, authenticate: Authenticate, extra: Sequence[BaseRoute] = ()) -> Starlette:
-    """The application. `authenticate(Authorization header)` raises ArmError for a caller who isn't known.
+    """The application. `authenticate(Authorization header)` says who calls; raises ArmError when that isn't known.
 
     `extra` routes come first and need no token: log-in, health, signed links.
     """
@@ -47,13 +47,14 @@ def create_app(routes: Routes, authenticate: Authenticate, extra: Sequence[BaseR
         return _reply(request, response, request_id)
 
     async def _answer(request: Request, request_id: str) -> ArmResponse:
-        authenticate(request.headers.get("authorization"))
+        caller = authenticate(request.headers.get("authorization"))
         query = {name.lower(): value for name, value in request.query_params.items()}
         check_api_version(query.get("api-version"))
         body = await _body(request)
         segments = tuple(split_path(request.url.path))
         base = f"{request.url.scheme}://{request.url.netloc}"
-        found = ArmRequest(request.method, segments, query, request.headers, body, base, request_id)
+        client = request.client.host if request.client else ""
+        found = ArmRequest(request.method, segments, query, request.headers, body, base, caller, client, request_id)
         return await run_in_threadpool(routes.handle, found)
 
     return Starlette(routes=[*extra, Route("/{path:path}", arm, methods=METHODS)])

@@ -32,6 +32,7 @@ class Routes:
             handler = self._match(request)
             begin = self._store.read if request.method in ("GET", "HEAD") else self._store.write
             with begin() as work:
+                work.origin = request.origin
                 return handler(request, work)
         except ArmError as error:
             return ArmResponse.error(error)

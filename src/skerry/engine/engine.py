@@ -126,6 +126,7 @@ class Engine:
             operation = work.operations.get(identifier)
             if operation is None or operation.status != "InProgress":
                 return False
+            work.origin = operation.origin
             goes_on = self._step(work, operation)
             work.operations.save(operation)
             waiter = operation.state.get("waiter")

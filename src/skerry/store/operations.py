@@ -14,6 +14,15 @@ Status = Literal["InProgress", "Succeeded", "Failed", "Canceled"]
 KEPT_SECONDS = 24 * 3600  # how long the result of an ended operation can be asked for
 
 
+@dataclass(frozen=True)
+class Origin:
+    """On whose behalf a transaction acts: the ids of the request that began it, and its caller (upn or app id)."""
+
+    request_id: str = ""
+    correlation_id: str = ""
+    caller: str = ""
+
+
 @dataclass
 class OperationRow:
     """A durable operation: its next step, and what the steps hand on to each other in `state`.
@@ -40,6 +49,11 @@ class OperationRow:
     caller: str = ""
     trace: list[Any] = field(default_factory=list)
 
+    @property
+    def origin(self) -> Origin:
+        """The request that started it."""
+        return Origin(self.request_id, self.correlation_id, self.caller)
+
 
 class Operations:
     """The operations that one transaction sees. `changed` tells after it whether any is newly due."""
@@ -47,6 +61,7 @@ class Operations:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self.changed = False
+        self.origin = Origin()
 
     def get(self, identifier: str) -> OperationRow | None:
         """The operation with this id."""
@@ -54,8 +69,10 @@ class Operations:
         return _row(row) if row else None
 
     def add(self, row: OperationRow) -> None:
-        """Store a new operation."""
+        """Store a new operation, begun by this transaction's origin."""
         self.changed = True
+        for name, value in self.origin.__dict__.items():
+            setattr(row, name, getattr(row, name) or value)
         row.started = row.started or time.time()
         self._connection.execute(insert(operations).values(_values(row)))
 

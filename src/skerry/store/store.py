@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, create_engine, event
 
 from skerry.store.hosts import Hosts
-from skerry.store.operations import Operations
+from skerry.store.operations import Operations, Origin
 from skerry.store.resources import Resources
 
 
@@ -23,6 +23,15 @@ class UnitOfWork:
         self.operations = Operations(connection)
         self.hosts = Hosts(connection)
         self.after_commit: list[Callable[[], None]] = []
+
+    @property
+    def origin(self) -> Origin:
+        """On whose behalf this transaction acts; new operations remember it."""
+        return self.operations.origin
+
+    @origin.setter
+    def origin(self, origin: Origin) -> None:
+        self.operations.origin = origin
 
 
 class Store:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from skerry.hostspec import DiskSpec, HostCapacity, ImageObserved, Observed, VmObserved
-from skerry.store import Link, OperationRow, ResourceRow, Store
+from skerry.store import Link, OperationRow, Origin, ResourceRow, Store
 from skerry.store.migrate import HEAD, NewerState, prepare
 
 
@@ -126,6 +126,16 @@ def test_operations_wait_and_wake(store: Store) -> None:
         assert work.operations.wake(on_report=True) == 1
         assert work.operations.due(1, 10) == ["o"]
     assert told == [True]
+
+
+def test_an_operation_remembers_who_began_it(store: Store) -> None:
+    with store.write() as work:
+        work.origin = Origin("request", "correlation", "me")
+        work.operations.add(OperationRow("o", "k", "a", "A", "start", deadline=0))
+    with store.read() as work:
+        found = work.operations.get("o")
+    assert found is not None
+    assert found.origin == Origin("request", "correlation", "me")
 
 
 def test_ended_operations_are_kept_for_a_day(store: Store) -> None:
