@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import msgspec
@@ -14,7 +15,7 @@ from skerry.arm.secrets import Secrets
 from skerry.arm.service import Installation, ResourceService
 from skerry.engine.engine import MAX_ATTEMPTS, Engine
 from skerry.engine.steps import Done, Hop, Nap, OperationFailed, OperationKind, Outcome, StepContext
-from skerry.store import OperationRow, ResourceRow, Store
+from skerry.store import LONGEST_NAP, OperationRow, Operations, Origin, ResourceRow, Store, UnitOfWork
 from skerry.store.migrate import prepare
 
 
@@ -42,6 +43,7 @@ class World:
         steps["three"] = self._step("three", Done(b'{"x":1}'))
         steps["nap"] = self._nap
         steps["fail"] = self._fail
+        steps["odd"] = self._odd
         kind = OperationKind("toy", steps, on_failure=self._undo)
         installation = Installation("sub", "tenant", "https://localhost:1", Secrets(bytes(32)))
         self._arguments = (store, ResourceService(Registry([], []), installation, Gateway()), {"toy": kind})
@@ -68,21 +70,30 @@ class World:
 
     def _nap(self, context: StepContext) -> Outcome:
         self.ran.append("nap")
-        return Nap(1000)
+        return Nap(1000, "h")
 
     def _fail(self, context: StepContext) -> Outcome:
         context.row.private["half"] = True
         context.work.resources.save(context.row)
         raise OperationFailed("Toy", "It can't be done.")
 
+    def _odd(self, context: StepContext) -> Outcome:
+        context.row.private["half"] = True
+        context.work.resources.save(context.row)
+        context.operation.state["half"] = True
+        context.work.connection.exec_driver_sql("SELECT * FROM nowhere")
+        raise AssertionError("the database has no such table")
+
     def _undo(self, context: StepContext, error: ErrorDetail) -> None:
+        if self.broken_at == "undo":
+            raise RuntimeError("a defect")
         context.row.private["undone"] = error.code
         context.work.resources.save(context.row)
 
-    def begin(self, step: str = "start", seconds: float = 1000) -> str:
-        """A new operation on the resource `a`, made if needed."""
+    def begin(self, step: str = "start", seconds: float = 1000, on: str = "a") -> str:
+        """A new operation on a resource, made if needed."""
         with self.store.write() as work:
-            row = work.resources.get("a") or ResourceRow("a", "/A", "t", "g", "a", b'{"properties":{}}')
+            row = work.resources.get(on) or ResourceRow(on, f"/{on.upper()}", "t", "g", on, b'{"properties":{}}')
             operation = new_operation(row, "toy", step=step, seconds=seconds)
             work.resources.save(row)
             work.operations.add(operation)
@@ -91,8 +102,9 @@ class World:
     def see(self, identifier: str) -> tuple[OperationRow, ResourceRow]:
         """The operation and its resource."""
         with self.store.read() as work:
-            operation, row = work.operations.get(identifier), work.resources.get("a")
-        assert operation is not None
+            operation = work.operations.get(identifier)
+            assert operation is not None
+            row = work.resources.get(operation.target)
         assert row is not None
         return operation, row
 
@@ -117,8 +129,10 @@ def test_steps_run_to_the_end_and_release_the_resource(world: World) -> None:
 def test_a_process_killed_in_any_step_leaves_nothing_of_it_and_the_next_goes_on(world: World, step: str) -> None:
     identifier = world.begin()
     world.kill_at = step
+    engine = world.engine()
     with pytest.raises(Killed):
-        world.engine().run_due()
+        while engine.step(identifier):
+            pass
     operation, row = world.see(identifier)
     assert (operation.status, operation.step) == ("InProgress", step)
     assert step not in row.private.get("done", [])
@@ -169,7 +183,7 @@ def test_a_nap_is_woken_by_a_report(world: World) -> None:
     engine.run_due()
     assert engine.run_due() == 0
     with world.store.write() as work:
-        assert work.operations.wake(on_report=True) == 1
+        assert work.operations.wake(host="h") == 1
     assert engine.run_due() == 1
     assert world.see(identifier)[0].status == "InProgress"
 
@@ -207,3 +221,121 @@ def test_the_threads_pick_up_what_is_added(world: World) -> None:
         time.sleep(0.01)
     engine.stop()
     assert world.see(identifier)[0].status == "Succeeded"
+
+
+def test_a_process_killed_in_a_batch_leaves_nothing_of_any_of_it(world: World) -> None:
+    begun = [world.begin(on="r1"), world.begin("two", on="r2")]
+    world.kill_at = "three"
+    with pytest.raises(Killed):
+        world.engine().run_due()
+    assert [world.see(identifier)[1].private for identifier in begun] == [{}, {}]
+    world.engine().run_due()
+    assert [world.see(identifier)[0].status for identifier in begun] == ["Succeeded"] * 2
+
+
+def test_many_operations_share_a_transaction(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = [world.begin(on=f"r{number}") for number in range(5)]
+    transactions = []
+    write = world.store.write
+
+    def counted() -> AbstractContextManager[UnitOfWork]:
+        transactions.append(1)
+        return write()
+
+    monkeypatch.setattr(world.store, "write", counted)
+    assert world.engine().run_due() == 5
+    assert len(transactions) == 1
+    assert [world.see(identifier)[0].status for identifier in begun] == ["Succeeded"] * 5
+
+
+def test_a_step_that_raises_is_taken_back_alone(world: World) -> None:
+    before, odd, after = world.begin(on="r1"), world.begin("odd", on="r2"), world.begin(on="r3")
+    world.engine().run_due()
+    operation, row = world.see(odd)
+    assert (operation.status, operation.state) == ("InProgress", {"attempts": 1})
+    assert "half" not in row.private
+    assert [world.see(identifier)[0].status for identifier in (before, after)] == ["Succeeded"] * 2
+
+
+def test_what_cannot_be_stored_keeps_nothing_else_from_it(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    fine, bad = world.begin(on="r1"), world.begin(on="r2")
+    save = Operations.save
+
+    def refuse(self: Operations, row: OperationRow) -> None:
+        if row.id == bad and "attempts" not in row.state:
+            raise OSError("no")
+        save(self, row)
+
+    monkeypatch.setattr(Operations, "save", refuse)
+    world.engine().run_due()
+    assert world.see(fine)[0].status == "Succeeded"
+    assert world.see(bad)[0].state == {"attempts": 1}
+
+
+def test_an_undo_that_fails_is_tried_again(world: World) -> None:
+    identifier = world.begin("fail")
+    world.broken_at = "undo"
+    world.engine().run_due()
+    assert world.see(identifier)[0].status == "InProgress"
+    world.broken_at = ""
+    with world.store.write() as work:
+        work.operations.wake(identifier=identifier)
+    world.engine().run_due()
+    operation, row = world.see(identifier)
+    assert (operation.status, row.private["undone"]) == ("Failed", "Toy")
+
+
+def test_a_clock_that_was_set_back_stalls_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    identifier, engine, now = world.begin("nap", seconds=100), world.engine(), time.time()
+    engine.run_due()
+    monkeypatch.setattr("skerry.engine.engine.time.time", lambda: now - 3600)
+    assert engine.run_due() == 1
+    operation, _ = world.see(identifier)
+    assert operation.resume_at == now - 3600 + LONGEST_NAP
+    assert operation.deadline < now - 3600 + 101
+    monkeypatch.setattr("skerry.engine.engine.time.time", lambda: now - 3600 + 102)
+    with world.store.write() as work:
+        work.operations.wake(identifier=identifier)
+    engine.run_due()
+    assert world.see(identifier)[0].status == "Failed"
+
+
+def test_the_steps_taken_are_remembered_and_told(world: World) -> None:
+    identifier, engine = world.begin("nap"), world.engine()
+    steps: list[tuple[str, str, str]] = []
+    ended: list[tuple[str, str]] = []
+    engine.on_step = lambda kind, step, _seconds, outcome: steps.append((kind, step, outcome))
+    engine.on_end = lambda _work, operation: ended.append((operation.id, operation.status))
+    for _ in range(3):
+        engine.run_due()
+        with world.store.write() as work:
+            work.operations.wake(identifier=identifier)
+    with world.store.write() as work:
+        operation = work.operations.get(identifier)
+        assert operation is not None
+        operation.step = "two"
+        work.operations.save(operation)
+    engine.run_due()
+    trace = world.see(identifier)[0].trace
+    assert [(entry["step"], entry["outcome"], entry["times"]) for entry in trace] == [
+        ("nap", "nap", 3),
+        ("two", "hop", 1),
+        ("three", "done", 1),
+    ]
+    assert steps == [("toy", "nap", "nap")] * 3 + [("toy", "two", "hop"), ("toy", "three", "done")]
+    assert ended == [(identifier, "Succeeded")]
+
+
+def test_steps_act_on_behalf_of_who_began_the_operation(world: World) -> None:
+    origin = Origin("request", "correlation", "me")
+    seen = []
+    with world.store.write() as work:
+        work.origin = origin
+        row = ResourceRow("a", "/A", "t", "g", "a", b'{"properties":{}}')
+        operation = new_operation(row, "toy", step="three", seconds=10)
+        work.resources.save(row)
+        work.operations.add(operation)
+    engine = world.engine()
+    engine.on_end = lambda work, _operation: seen.append(work.origin)
+    engine.run_due()
+    assert seen == [origin]

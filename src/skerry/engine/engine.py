@@ -1,10 +1,13 @@
-"""Runs durable operations: takes what is due, runs one step in one transaction, stores what comes next."""
+"""Runs durable operations: takes what is due, runs its steps, stores what comes next.
+
+One thread runs many operations in one transaction, each step in a savepoint: one commit, and so one wait for the disk,
+serves all. A step that raises what it shouldn't is taken back alone. Several engines may share a database: a
+transaction that writes is the only one, and looks again at what is due.
+"""
 
 import threading
 import time
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
@@ -13,25 +16,38 @@ from skerry.arm.errors import ArmError, ErrorDetail
 from skerry.arm.rows import set_state
 from skerry.arm.service import ResourceService
 from skerry.engine.steps import Done, Hop, Nap, OperationKind, Outcome, StepContext
-from skerry.store import OperationRow, Store, UnitOfWork
+from skerry.engine.trace import record
+from skerry.store import LONGEST_NAP, OperationRow, Store, UnitOfWork
 
 log = structlog.get_logger()
 
-WORKERS = 4
+BATCH = 32  # operations of one transaction; other writers wait for it
 MAX_ATTEMPTS = 8  # at a step that raises what it shouldn't
-IDLE_SECONDS = 60.0
+RETRY_SECONDS = 1.0  # after a transaction that the database refused
 
 
 class Engine:
-    """One per control plane. `start()` runs it in threads of its own; `run_due()` runs it in the caller's."""
+    """One per control plane. `start()` runs it in a thread of its own; `run_due()` runs it in the caller's.
 
-    def __init__(self, store: Store, service: ResourceService, kinds: Mapping[str, OperationKind]) -> None:
+    `on_step(kind, step, seconds, outcome)` hears of each step that ran: hop, nap, done or failed.
+    `on_end(work, operation)` is called in the transaction that ends an operation.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        service: ResourceService,
+        kinds: Mapping[str, OperationKind],
+        *,
+        idle_seconds: float = LONGEST_NAP,
+    ) -> None:
+        """`idle_seconds`: look for due operations this often even if nothing says that there are any."""
         self._store, self._service, self._kinds = store, service, kinds
+        self._idle_seconds = idle_seconds
+        self.on_step: Callable[[str, str, float, str], None] = lambda _kind, _step, _seconds, _outcome: None
+        self.on_end: Callable[[UnitOfWork, OperationRow], None] = lambda _work, _operation: None
         self._wake = threading.Event()
         self._stopping = False
-        self._busy: set[str] = set()
-        self._lock = threading.Lock()
-        self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="engine")
         self._thread = threading.Thread(target=self._loop, name="engine", daemon=True)
 
     def start(self) -> None:
@@ -44,7 +60,6 @@ class Engine:
         self._wake.set()
         if self._thread.is_alive():
             self._thread.join()
-        self._pool.shutdown()
 
     def wake(self) -> None:
         """Look for due operations now."""
@@ -52,148 +67,179 @@ class Engine:
 
     def run_due(self) -> int:
         """Run everything that is due until it naps or ends. Returns how many operations were looked at."""
-        identifiers = self._due()
-        for identifier in identifiers:
-            self._run(identifier)
-        return len(identifiers)
-
-    def _due(self) -> list[str]:
         with self._store.read() as work:
             due = work.operations.due(time.time(), 256)
-        with self._lock:
-            return [identifier for identifier in due if identifier not in self._busy]
+        for first in range(0, len(due), BATCH):
+            self._run(due[first : first + BATCH])
+        return len(due)
 
     def _loop(self) -> None:
-        last_tidied = 0.0
+        tidied = float("-inf")
         while not self._stopping:
             self._wake.clear()
-            for identifier in self._due():
-                with self._lock:
-                    self._busy.add(identifier)
-                self._pool.submit(self._run, identifier)
-            if time.time() - last_tidied > 3600:
-                last_tidied = time.time()
-                self._tidy()
-            self._wake.wait(self._pause())
+            try:
+                if not self.run_due():
+                    self._wake.wait(self._pause())
+                if time.monotonic() - tidied > 3600:
+                    tidied = time.monotonic()
+                    self._tidy()
+            except Exception:
+                log.exception("operations could not be run; trying again")
+                self._wake.wait(RETRY_SECONDS)
 
     def _pause(self) -> float:
+        now = time.time()
         with self._store.read() as work:
-            resume = work.operations.next_resume()
-        if resume is None:
-            return IDLE_SECONDS
-        return min(max(resume - time.time(), 0.02), IDLE_SECONDS)
+            resume = work.operations.next_resume(now)
+        return self._idle_seconds if resume is None else min(max(resume - now, 0.0), self._idle_seconds)
 
     def _tidy(self) -> None:
         with self._store.write() as work:
             work.operations.forget_old(time.time())
 
-    def _run(self, identifier: str) -> None:
+    def _run(self, identifiers: Sequence[str]) -> None:
+        """Run these operations in one transaction. If the database refuses it as a whole, run each in its own."""
         try:
-            while not self._stopping and self.step(identifier):
-                pass
+            with self._store.write() as work:
+                for operation in work.operations.get_due(identifiers, time.time()):
+                    while not self._stopping and self._step(work, operation):
+                        pass
         except Exception:
-            log.exception("operation step failed", operation=identifier)
-            with suppress(Exception):
-                self._postpone(identifier)
-        finally:
-            with self._lock:
-                self._busy.discard(identifier)
-            self._wake.set()
-
-    def _postpone(self, identifier: str) -> None:
-        """A step raised what it shouldn't: try again later, and in the end fail with a cause."""
-        with self._store.write() as work:
-            operation = work.operations.get(identifier)
-            if operation is None or operation.status != "InProgress":
+            if len(identifiers) > 1:
+                for identifier in identifiers:
+                    self._run([identifier])
                 return
-            attempts = operation.state.get("attempts", 0) + 1
-            operation.state["attempts"] = attempts
-            operation.resume_at = time.time() + min(2**attempts * 0.1, 30)
-            row = work.resources.get(operation.target)
-            if attempts >= MAX_ATTEMPTS and row is not None:
-                detail = ErrorDetail(
-                    "InternalOperationError",
-                    f"Step '{operation.step}' failed {attempts} times; "
-                    "the log of Skerry has the cause. Nothing was removed: try again.",
-                )
-                context = StepContext(work, operation, row, self._service, time.time())
-                self._fail(context, self._kinds[operation.kind], detail)
-            work.operations.save(operation)
+            log.exception("operation could not be stored", operation=identifiers[0])
+            with self._store.write() as work:
+                stored = work.operations.get(identifiers[0])
+                if stored is not None and stored.status == "InProgress":
+                    self._postpone(work, stored)
 
     def step(self, identifier: str) -> bool:
         """Run one step in one transaction. True when the next one may follow at once."""
         with self._store.write() as work:
             operation = work.operations.get(identifier)
-            if operation is None or operation.status != "InProgress":
-                return False
-            work.origin = operation.origin
-            goes_on = self._step(work, operation)
-            work.operations.save(operation)
-            waiter = operation.state.get("waiter")
-            if waiter and operation.status != "InProgress":
-                work.operations.wake(identifier=waiter)
-        return goes_on
+            return operation is not None and operation.status == "InProgress" and self._step(work, operation)
 
     def _step(self, work: UnitOfWork, operation: OperationRow) -> bool:
-        row, kind = work.resources.get(operation.target), self._kinds[operation.kind]
+        """Run one step and store what comes next. True when that may follow at once."""
+        now, kind, row = time.time(), self._kinds[operation.kind], work.resources.get(operation.target)
         if row is None or (kind.owns and row.operation != operation.id):
-            _end(operation, "Canceled", _preempted(operation))
+            self._end(work, operation, "Canceled", _preempted(operation))
             return False
-        context = StepContext(work, operation, row, self._service, time.time())
-        if context.now > operation.deadline:
-            self._fail(context, kind, kind.timed_out(context) if kind.timed_out else _too_late(operation))
+        _mind_clock(operation, now)
+        context = StepContext(work, operation, row, self._service, now)
+        if now > operation.deadline:
+            self._fail(work, operation, lambda c: kind.timed_out(c) if kind.timed_out else _too_late(operation))
             return False
-        try:
-            with work.connection.begin_nested():
-                outcome = kind.steps[operation.step](context)
-        except ArmError as error:
-            self._fail(context, kind, error.detail)
-            return False
+        work.origin = operation.origin
+        name, began = operation.step, time.perf_counter()
+        outcome = self._outcome(context, kind)
+        seconds = time.perf_counter() - began
+        self.on_step(kind.name, name, seconds, record(operation, name, now, seconds, outcome))
         return self._follow(context, outcome)
 
-    def _follow(self, context: StepContext, outcome: Outcome) -> bool:
-        operation = context.operation
-        if isinstance(outcome, Hop):
-            operation.step, operation.resume_at, operation.on_report = outcome.step, 0.0, False
-            operation.state.pop("attempts", None)
-            return True
-        if isinstance(outcome, Nap):
-            operation.resume_at, operation.on_report = context.now + outcome.seconds, outcome.on_report
-            return False
-        assert isinstance(outcome, Done)
-        operation.result = outcome.result
-        _end(operation, "Succeeded")
-        self._release(context)
+    def _outcome(self, context: StepContext, kind: OperationKind) -> Outcome | ErrorDetail | None:
+        """What the operation's step says; why it failed; None if it raised what it shouldn't. These leave no trace."""
+        operation, work = context.operation, context.work
+        found: ErrorDetail | None
+        try:
+            with work.connection.begin_nested():
+                return kind.steps[operation.step](context)
+        except ArmError as error:
+            found = error.detail
+        except Exception:
+            log.exception("operation step failed", operation=operation.id, step=operation.step)
+            found = None
+        stored = work.operations.get(operation.id)
+        operation.state = stored.state if stored else {}
+        return found
+
+    def _follow(self, context: StepContext, outcome: Outcome | ErrorDetail | None) -> bool:
+        operation, work = context.operation, context.work
+        if isinstance(outcome, ErrorDetail):
+            detail = outcome
+            self._fail(work, operation, lambda _context: detail)
+        elif outcome is None:
+            self._postpone(work, operation)
+        elif isinstance(outcome, Done):
+            operation.result = outcome.result
+            self._end(work, operation, "Succeeded")
+        else:
+            return self._go_on(context, outcome)
         return False
 
-    def _fail(self, context: StepContext, kind: OperationKind, detail: ErrorDetail) -> None:
-        log.info("operation failed", operation=context.operation.id, kind=kind.name, code=detail.code)
-        fresh = context.work.resources.get(context.operation.target)
-        if fresh is not None:
-            context.row = fresh
-        kind.on_failure(context, detail)
-        _end(context.operation, "Failed", detail)
-        self._release(context, detail if kind.fails_resource else None)
+    def _go_on(self, context: StepContext, outcome: Hop | Nap) -> bool:
+        operation = context.operation
+        if isinstance(outcome, Hop):
+            operation.step, operation.resume_at, operation.waits_for = outcome.step, 0.0, ""
+            operation.state.pop("attempts", None)
+        else:
+            operation.resume_at = context.now + min(outcome.seconds, LONGEST_NAP)
+            operation.waits_for = outcome.host
+        context.work.operations.save(operation)
+        return isinstance(outcome, Hop)
 
-    def _release(self, context: StepContext, failure: ErrorDetail | None = None) -> None:
+    def _postpone(self, work: UnitOfWork, operation: OperationRow) -> None:
+        """A step raised what it shouldn't: try again later, and in the end fail with a cause."""
+        attempts = operation.state.get("attempts", 0) + 1
+        operation.state["attempts"] = attempts
+        operation.resume_at, operation.waits_for = time.time() + min(2**attempts * 0.1, 30), ""
+        work.operations.save(operation)
+        if attempts >= MAX_ATTEMPTS:
+            self._fail(work, operation, lambda _context: _defect(operation, attempts))
+
+    def _fail(self, work: UnitOfWork, operation: OperationRow, cause: Callable[[StepContext], ErrorDetail]) -> None:
+        """End it as failed, with its own undo; one that can't even be undone is tried again later."""
+        kind, row = self._kinds[operation.kind], work.resources.get(operation.target)
+        if row is None:
+            self._end(work, operation, "Canceled", _preempted(operation))
+            return
+        try:
+            with work.connection.begin_nested():
+                context = StepContext(work, operation, row, self._service, time.time())
+                detail = cause(context)
+                log.info("operation failed", operation=operation.id, kind=kind.name, code=detail.code)
+                kind.on_failure(context, detail)
+                self._end(work, operation, "Failed", detail)
+        except Exception:
+            log.exception("operation could not be ended", operation=operation.id)
+            operation.status, operation.ended, operation.error = "InProgress", None, None
+            operation.resume_at = time.time() + 30
+            work.operations.save(operation)
+
+    def _end(self, work: UnitOfWork, operation: OperationRow, status: str, error: ErrorDetail | None = None) -> None:
+        """Store the end, give the resource back, and wake who waits for it."""
+        assert status in {"Succeeded", "Failed", "Canceled"}
+        operation.status = status  # type: ignore[assignment]
+        operation.ended, operation.waits_for = time.time(), ""
+        operation.error = encode(error) if error else None
+        self._release(work, operation, error)
+        work.operations.save(operation)
+        self.on_end(work, operation)
+        waiter = operation.state.get("waiter")
+        if waiter:
+            work.operations.wake(identifier=waiter)
+
+    def _release(self, work: UnitOfWork, operation: OperationRow, failure: ErrorDetail | None) -> None:
         """The operation owns its resource no longer."""
-        row = context.work.resources.get(context.operation.target)
-        if row is None or row.operation != context.operation.id:
+        row = work.resources.get(operation.target)
+        if row is None or row.operation != operation.id:
             return
         row.operation = ""
         row.private.pop("failure", None)
-        if failure is not None:
+        if failure is not None and self._kinds[operation.kind].fails_resource:
             set_state(row, "Failed")
             row.private["failure"] = {"code": failure.code, "message": failure.message}
-        context.work.resources.save(row)
+        work.resources.save(row)
 
 
-def _end(operation: OperationRow, status: str, error: ErrorDetail | None = None) -> None:
-    assert status in {"Succeeded", "Failed", "Canceled"}
-    operation.status = status  # type: ignore[assignment]
-    operation.ended = time.time()
-    operation.on_report = False
-    operation.error = encode(error) if error else None
+def _mind_clock(operation: OperationRow, now: float) -> None:
+    """An operation from the future began before the clock was set back: it gets its whole time again, no more."""
+    ahead = operation.started - now
+    if ahead > 1:  # less is the difference of two machines' clocks
+        operation.started -= ahead
+        operation.deadline -= ahead
 
 
 def _preempted(operation: OperationRow) -> ErrorDetail:
@@ -208,4 +254,12 @@ def _too_late(operation: OperationRow) -> ErrorDetail:
         "OperationTimedOut",
         f"The operation on '{operation.target_id}' did not finish within {seconds} seconds; it was in step "
         f"'{operation.step}'. What it had made is kept: look at the resource, then try again or delete it.",
+    )
+
+
+def _defect(operation: OperationRow, attempts: int) -> ErrorDetail:
+    return ErrorDetail(
+        "InternalOperationError",
+        f"Step '{operation.step}' failed {attempts} times; the log of Skerry has the cause. Nothing was removed: "
+        "try again.",
     )

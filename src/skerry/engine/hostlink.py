@@ -51,5 +51,5 @@ class HostLink:
             return
         with self._store.write() as work:
             if work.hosts.record(self._host, observed):
-                work.operations.wake(on_report=True)
+                work.operations.wake(host=self._host)
         self._last = (text, now)

@@ -28,10 +28,10 @@ class Hop:
 
 @dataclass(frozen=True)
 class Nap:
-    """Run the same step again after `seconds`; with `on_report` already when a host reports something new."""
+    """Run the same step again after `seconds` (a minute at most), or already when `host` reports something new."""
 
     seconds: float
-    on_report: bool = True
+    host: str = ""
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import orjson
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, insert, or_, select, update
 
 from skerry.store.tables import operations
 
 Status = Literal["InProgress", "Succeeded", "Failed", "Canceled"]
+LONGEST_NAP = 60.0  # seconds
 KEPT_SECONDS = 24 * 3600  # how long the result of an ended operation can be asked for
 
 
@@ -27,6 +28,7 @@ class Origin:
 class OperationRow:
     """A durable operation: its next step, and what the steps hand on to each other in `state`.
 
+    `waits_for`: the host whose next report makes it due.
     `correlation_id`, `request_id`, `caller`: of the request that started it. `trace`: the steps taken, oldest first.
     """
 
@@ -41,7 +43,7 @@ class OperationRow:
     error: bytes | None = None
     result: bytes | None = None
     resume_at: float = 0.0
-    on_report: bool = False
+    waits_for: str = ""
     started: float = 0.0
     ended: float | None = None
     correlation_id: str = ""
@@ -81,29 +83,28 @@ class Operations:
         self._connection.execute(update(operations).where(operations.c.id == row.id).values(_values(row)))
 
     def due(self, now: float, limit: int) -> Sequence[str]:
-        """The ids of operations whose next step may run, those that waited longest first."""
-        query = (
-            select(operations.c.id)
-            .where(operations.c.status == "InProgress", operations.c.resume_at <= now)
-            .order_by(operations.c.resume_at)
-            .limit(limit)
-        )
+        """The ids of operations whose next step may run, those that waited longest first.
+
+        What is due later than in LONGEST_NAP seconds was put off before the clock was set back: it is due, too.
+        """
+        query = select(operations.c.id).where(_due(now)).order_by(operations.c.resume_at).limit(limit)
         return [row.id for row in self._connection.execute(query)]
 
-    def next_resume(self) -> float | None:
-        """When the next operation becomes due; None when none is in progress."""
-        query = (
-            select(operations.c.resume_at)
-            .where(operations.c.status == "InProgress")
-            .order_by(operations.c.resume_at)
-            .limit(1)
-        )
-        return self._connection.execute(query).scalar_one_or_none()
+    def get_due(self, identifiers: Sequence[str], now: float) -> Sequence[OperationRow]:
+        """Those of these operations that are due, those that waited longest first."""
+        query = select(operations).where(operations.c.id.in_(identifiers), _due(now))
+        return [_row(row) for row in self._connection.execute(query.order_by(operations.c.resume_at))]
 
-    def wake(self, *, on_report: bool = False, identifier: str | None = None) -> int:
+    def next_resume(self, now: float) -> float | None:
+        """When the next operation becomes due (`now` at the latest if one is); None when none is in progress."""
+        query = select(func.min(operations.c.resume_at), func.max(operations.c.resume_at))
+        first, last = self._connection.execute(query.where(operations.c.status == "InProgress")).one()
+        return now if last is not None and last > now + LONGEST_NAP else first
+
+    def wake(self, *, host: str | None = None, identifier: str | None = None) -> int:
         """Make waiting operations due now: those that wait for a host's report, or one by id. Returns how many."""
         query = update(operations).where(operations.c.status == "InProgress", operations.c.resume_at > 0)
-        query = query.where(operations.c.on_report if on_report else operations.c.id == identifier)
+        query = query.where(operations.c.waits_for == host if host else operations.c.id == identifier)
         woken = self._connection.execute(query.values(resume_at=0.0)).rowcount
         self.changed = self.changed or bool(woken)
         return woken
@@ -122,6 +123,11 @@ class Operations:
         """Remove operations that ended more than a day ago."""
         old = operations.c.ended < now - KEPT_SECONDS
         self._connection.execute(delete(operations).where(operations.c.status != "InProgress", old))
+
+
+def _due(now: float) -> ColumnElement[bool]:
+    put_off = operations.c.resume_at > now + LONGEST_NAP
+    return and_(operations.c.status == "InProgress", or_(operations.c.resume_at <= now, put_off))
 
 
 def _values(row: OperationRow) -> dict[str, Any]:

@@ -5,7 +5,6 @@ Keys are ids in lower case. Times are seconds since the epoch (UTC).
 
 from sqlalchemy import (
     BigInteger,
-    Boolean,
     Column,
     Float,
     ForeignKey,
@@ -79,7 +78,7 @@ operations = Table(
     Column("error", LargeBinary),  # JSON of an ErrorDetail
     Column("result", LargeBinary),  # JSON, what `Location` answers in the end
     Column("resume_at", Float, nullable=False),
-    Column("on_report", Boolean, nullable=False, default=False),  # resume as soon as a host reports
+    Column("waits_for", String, nullable=False, server_default=""),  # the host whose report it resumes at
     Column("deadline", Float, nullable=False),
     Column("started", Float, nullable=False),
     Column("ended", Float),
@@ -89,6 +88,7 @@ operations = Table(
     Column("trace", LargeBinary),  # JSON, the steps taken
 )
 Index("operations_due", operations.c.status, operations.c.resume_at)
+Index("operations_waiting", operations.c.waits_for, operations.c.status)
 Index("operations_by_target", operations.c.target)
 Index("operations_ended", operations.c.ended)
 

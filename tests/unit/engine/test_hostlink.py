@@ -1,6 +1,7 @@
 """The control plane's end of a host: a spec only when it is newer, a report only when it is news."""
 
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from skerry.hostspec import DiskSpec, HostCapacity, Observed, VmObserved
 from skerry.store import OperationRow, Store
 from skerry.store.migrate import prepare
 
+SOON = time.time() + 30
 CAPACITY = HostCapacity(2, 1 << 30, 1 << 30, "fake")
 
 
@@ -49,14 +51,14 @@ def test_closing_ends_the_wait(store: Store) -> None:
 def test_news_wake_operations_that_wait_for_them(store: Store) -> None:
     link = HostLink(store, "local")
     with store.write() as work:
-        work.operations.add(OperationRow("o", "k", "a", "A", "start", deadline=1e12, resume_at=1e12, on_report=True))
+        work.operations.add(OperationRow("o", "k", "a", "A", "start", deadline=1e12, resume_at=SOON, waits_for="local"))
     link.report(Observed(1, CAPACITY, (VmObserved("v", "running"),)))
     with store.write() as work:
-        assert work.operations.due(0, 1) == ["o"]
+        assert work.operations.due(time.time(), 1) == ["o"]
         operation = work.operations.get("o")
         assert operation is not None
-        operation.resume_at = 1e12
+        operation.resume_at = SOON
         work.operations.save(operation)
     link.report(Observed(1, CAPACITY, (VmObserved("v", "running"),)))
     with store.read() as work:
-        assert work.operations.due(0, 1) == []
+        assert work.operations.due(time.time(), 1) == []

@@ -118,12 +118,12 @@ def test_a_report_is_news_once(store: Store) -> None:
 def test_operations_wait_and_wake(store: Store) -> None:
     told = []
     store.on_operation_change = lambda: told.append(True)
-    operation = OperationRow("o", "kind", "a", "A", "start", deadline=1e12, resume_at=500.0, on_report=True)
+    operation = OperationRow("o", "kind", "a", "A", "start", deadline=1e12, resume_at=500.0, waits_for="local")
     with store.write() as work:
         work.operations.add(operation)
         assert work.operations.due(499, 10) == []
-        assert work.operations.next_resume() == 500.0
-        assert work.operations.wake(on_report=True) == 1
+        assert work.operations.next_resume(499) == 500.0
+        assert work.operations.wake(host="local") == 1
         assert work.operations.due(1, 10) == ["o"]
     assert told == [True]
 

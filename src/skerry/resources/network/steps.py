@@ -40,7 +40,8 @@ def apply_change(context: PutContext[Any], vnets: Iterable[str]) -> None:
 
 
 def _await_applied(context: StepContext) -> Outcome:
-    return Nap(5, on_report=True) if _behind(context) else Done()
+    behind = _behind(context)
+    return Nap(5, behind[0]) if behind else Done()
 
 
 def _behind(context: StepContext) -> list[str]:

@@ -184,7 +184,7 @@ class Net:
         with self.store.write() as work:
             applied = work.hosts.revision(HOST) if revision is None else revision
             work.hosts.record(HOST, Observed(applied, HostCapacity(4, 2**33, 2**36, "fake"), problems=problems))
-            work.operations.wake(on_report=True)
+            work.operations.wake(host=HOST)
 
     def status(self, result: PutResult) -> str:
         """How the operation of a PUT stands after the engine has run what is due."""

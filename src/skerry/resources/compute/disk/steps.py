@@ -28,7 +28,7 @@ def _await(context: StepContext) -> Outcome:
         return Done()
     if seen is not None and seen.message:
         raise OperationFailed("DiskNotReady", f"The disk '{context.row.name}' couldn't be made: {seen.message}")
-    return Nap(2)
+    return Nap(2, HOST)
 
 
 def _want_gone(context: StepContext) -> Outcome:
@@ -39,7 +39,7 @@ def _want_gone(context: StepContext) -> Outcome:
 def _await_gone(context: StepContext) -> Outcome:
     identifier = context.row.private["disk"]
     if context.work.hosts.disk(HOST, identifier) is not None or not _applied(context, identifier):
-        return Nap(1)
+        return Nap(1, HOST)
     context.work.hosts.drop(HOST, "disk", identifier)
     context.work.resources.delete(context.row.key)
     return Done()

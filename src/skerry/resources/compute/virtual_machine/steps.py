@@ -105,7 +105,7 @@ def _await_running(context: StepContext) -> Outcome:
     seen = observed(context.work, context.row)
     if seen is None or seen.start_generation < context.row.private["start"] or seen.power != "running":
         _fail_if_stuck(context, seen)
-        return Nap(1)
+        return Nap(1, HOST)
     if context.operation.kind == CREATE.name and _vm(context).properties.os_profile is not None:
         return Hop("await_ready")
     return _finish(context)
@@ -131,7 +131,7 @@ def _fail_if_stuck(context: StepContext, seen: VmObserved | None) -> None:
 def _await_ready(context: StepContext) -> Outcome:
     seen = observed(context.work, context.row)
     if seen is None:
-        return Nap(2)
+        return Nap(2, HOST)
     if seen.health == "ready":
         context.row.private["provisioned"] = True
         return _finish(context)
@@ -144,7 +144,7 @@ def _await_ready(context: StepContext) -> Outcome:
             "OSProvisioningClientError",
             f"VM '{context.row.name}' stopped before its guest reported ready. {seen.message} {_log_tail(context)}",
         )
-    return Nap(5)
+    return Nap(5, HOST)
 
 
 def _finish(context: StepContext) -> Outcome:
@@ -160,7 +160,7 @@ def _stop(context: StepContext) -> Outcome:
 
 def _await_stopped(context: StepContext) -> Outcome:
     if context.row.private["host"] and not _is_stopped(context):
-        return Nap(1)
+        return Nap(1, HOST)
     return _finish(context) if context.operation.kind == STOP.name else Hop("leave")
 
 
@@ -180,7 +180,7 @@ def _await_restarted(context: StepContext) -> Outcome:
     wanted = context.row.private["restart"]
     if seen is None or seen.restart_generation < wanted or seen.power != "running":
         _fail_if_stuck(context, seen)
-        return Nap(1)
+        return Nap(1, HOST)
     return _finish(context)
 
 
@@ -210,7 +210,7 @@ def _reapply(context: StepContext) -> Outcome:
 
 def _await_applied(context: StepContext) -> Outcome:
     if context.row.private["host"] and context.work.hosts.applied(HOST) < context.operation.state["revision"]:
-        return Nap(1)
+        return Nap(1, HOST)
     return _finish(context)
 
 
@@ -227,7 +227,7 @@ def _leave(context: StepContext) -> Outcome:
 def _await_gone(context: StepContext) -> Outcome:
     looked = context.work.hosts.applied(HOST) >= context.operation.state["revision"]
     if not looked or context.work.hosts.vm(HOST, context.row.private["vm"]) is not None:
-        return Nap(1)
+        return Nap(1, HOST)
     if context.operation.kind == DELETE.name:
         return Hop("clean")
     if context.operation.kind == REDEPLOY.name:
@@ -271,7 +271,7 @@ def _await_disk(context: StepContext) -> Outcome:
     key = context.operation.state.get("disk")
     disk = context.work.resources.get(key) if key else None
     if disk is not None and disk.operation:
-        return Nap(0.3, on_report=True)
+        return Nap(0.3)
     if disk is not None:
         raise OperationFailed(
             "DiskNotDeleted",

@@ -61,7 +61,7 @@ def _deploy(context: StepContext) -> Outcome:
             _begin_if_ready(context, plan, resource, states)
     context.work.resources.save(context.row)
     if any(state["status"] == "Running" for state in states.values()):
-        return Nap(2, on_report=False)
+        return Nap(2)
     failed = any(state["status"] == "Failed" for state in states.values())
     if not failed and len(states) < sum(resource.condition for resource in plan.resources):
         return Hop("deploy")

@@ -20,6 +20,9 @@ def upgrade() -> None:
     for name in ("correlation_id", "request_id", "caller"):
         op.add_column("operations", sa.Column(name, tables.String, nullable=False, server_default=""))
     op.add_column("operations", sa.Column("trace", sa.LargeBinary(), nullable=True))
+    op.drop_column("operations", "on_report")
+    op.add_column("operations", sa.Column("waits_for", tables.String, nullable=False, server_default=""))
+    op.create_index("operations_waiting", "operations", ["waits_for", "status"])
     op.add_column("hosts", sa.Column("used_vcpus", sa.Integer(), nullable=False, server_default="0"))
     op.add_column("hosts", sa.Column("used_memory", sa.BigInteger(), nullable=False, server_default="0"))
     op.add_column("hosts", sa.Column("sequence", sa.BigInteger(), nullable=False, server_default="0"))
