@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from starlette.applications import Starlette
 from starlette.routing import BaseRoute
+from starlette.types import ASGIApp
 
 from skerry.arm.app import Authenticate, create_app
 from skerry.arm.routes import Routes
@@ -32,7 +32,7 @@ class ControlPlane:
         self.store.on_spec_change = self.link.notify
         self.store.on_operation_change = self.engine.wake
 
-    def app(self, authenticate: Authenticate, extra: Sequence[BaseRoute] = ()) -> Starlette:
+    def app(self, authenticate: Authenticate, extra: Sequence[BaseRoute] = ()) -> ASGIApp:
         """The ASGI application."""
         return create_app(self.routes, authenticate, extra)
 

@@ -14,7 +14,7 @@ from typing import Literal
 
 import structlog
 import uvicorn
-from starlette.applications import Starlette
+from starlette.types import ASGIApp
 
 from skerry.arm.app import Authenticate
 from skerry.arm.errors import ArmError
@@ -183,7 +183,7 @@ def _secret_key(path: Path) -> bytes:
     return key
 
 
-def _application(control: ControlPlane, identity: Identity) -> Starlette:
+def _application(control: ControlPlane, identity: Identity) -> ASGIApp:
     def aliases() -> dict[str, object]:
         with control.store.read() as work:
             return alias_document(work)
@@ -194,9 +194,7 @@ def _application(control: ControlPlane, identity: Identity) -> Starlette:
     )
 
 
-def _run(
-    state: Path, app: Starlette, tls: TlsFiles, sockets: list[socket.socket], on_ready: Callable[[], None]
-) -> None:
+def _run(state: Path, app: ASGIApp, tls: TlsFiles, sockets: list[socket.socket], on_ready: Callable[[], None]) -> None:
     config = uvicorn.Config(
         app,
         loop="uvloop",

@@ -1,26 +1,35 @@
-"""The ASGI application: bounds the body, checks the caller and the api-version, hands on to the routes."""
+"""The ASGI application: bounds the body, checks the caller and the api-version, hands on to the routes.
+
+What has a path of ARM's goes past Starlette: its Request, Response and list of routes cost as much as all else that
+a GET does (docs/decisions/0010).
+"""
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from urllib.parse import parse_qsl
 
 import structlog
 from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
-from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from skerry.arm.body import MAX_BYTES
 from skerry.arm.errors import ArmError
 from skerry.arm.ids import split_path
 from skerry.arm.registry import check_api_version
 from skerry.arm.requests import JSON_TYPE, ArmRequest, ArmResponse, Caller
-from skerry.arm.routes import Routes
+from skerry.arm.routes import ROOTS, Routes, bad_method
 
 log = structlog.get_logger()
 
 Authenticate = Callable[[str | None], Caller]
-METHODS = ["GET", "HEAD", "PUT", "PATCH", "POST", "DELETE"]
+METHODS = frozenset(("GET", "HEAD", "PUT", "PATCH", "POST", "DELETE"))
+_ROOTS = tuple(f"/{root}" for root in ROOTS)
+_FIXED_HEADERS = [
+    (b"cache-control", b"no-cache"),
+    (b"strict-transport-security", b"max-age=31536000; includeSubDomains"),
+    (b"x-content-type-options", b"nosniff"),
+]
 
 
 class TooLarge(ArmError):
@@ -29,40 +38,74 @@ class TooLarge(ArmError):
     status = 413
 
 
-def create_app(routes: Routes, authenticate: Authenticate, extra: Sequence[BaseRoute] = ()) -> Starlette:
+class _Gone(Exception):
+    """The client went away before its request was there."""
+
+
+def create_app(routes: Routes, authenticate: Authenticate, extra: Sequence[BaseRoute] = ()) -> ASGIApp:
     """The application. `authenticate(Authorization header)` says who calls; raises ArmError when that isn't known.
 
-    `extra` routes come first and need no token: log-in, health, signed links.
+    `extra` routes need no token: log-in, health, signed links. None of them begins as ARM's paths do.
     """
+    arm = _Arm(routes, authenticate)
+    others = Starlette(routes=[*extra, Route("/{path:path}", arm)])
 
-    async def arm(request: Request) -> Response:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        direct = scope["type"] == "http" and scope["path"].startswith(_ROOTS)
+        await (arm if direct else others)(scope, receive, send)
+
+    return app
+
+
+class _Arm:
+    """Answers every path, as ARM answers."""
+
+    def __init__(self, routes: Routes, authenticate: Authenticate) -> None:
+        self._routes, self._authenticate = routes, authenticate
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request_id = str(uuid.uuid4())
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(scope["headers"])}
         try:
-            response = await _answer(request, request_id)
+            response = await self._answer(scope, headers, receive, request_id)
         except ArmError as error:
             response = ArmResponse.error(error)
+        except _Gone:
+            return
         except Exception:
-            log.exception("request failed", request_id=request_id, method=request.method, path=request.url.path)
+            log.exception("request failed", request_id=request_id, method=scope["method"], path=scope["path"])
             response = ArmResponse.error(_internal(request_id))
-        return _reply(request, response, request_id)
+        raw = _headers(headers, response, request_id)
+        await send({"type": "http.response.start", "status": response.status, "headers": raw})
+        await send({"type": "http.response.body", "body": response.body})
 
-    async def _answer(request: Request, request_id: str) -> ArmResponse:
-        caller = authenticate(request.headers.get("authorization"))
-        query = {name.lower(): value for name, value in request.query_params.items()}
+    async def _answer(self, scope: Scope, headers: Mapping[str, str], receive: Receive, request_id: str) -> ArmResponse:
+        caller = self._authenticate(headers.get("authorization"))
+        query = _query(scope["query_string"])
         check_api_version(query.get("api-version"))
-        body = await _body(request)
-        segments = tuple(split_path(request.url.path))
-        base = f"{request.url.scheme}://{request.url.netloc}"
-        client = request.client.host if request.client else ""
-        found = ArmRequest(request.method, segments, query, request.headers, body, base, caller, client, request_id)
-        return await run_in_threadpool(routes.handle, found)
+        body = await _body(receive)
+        method, segments = scope["method"], tuple(split_path(scope["path"]))
+        client = scope["client"][0] if scope.get("client") else ""
+        base = f"{scope['scheme']}://{headers.get('host', 'localhost')}"
+        request = ArmRequest(method, segments, query, headers, body, base, caller, client, request_id)
+        if method not in METHODS:
+            raise bad_method(request)
+        return await self._routes.answer(request)
 
-    return Starlette(routes=[*extra, Route("/{path:path}", arm, methods=METHODS)])
+
+def _query(text: bytes) -> Mapping[str, str]:
+    """The query's parameters by lower-case name; of one that stands there twice, the last."""
+    pairs = parse_qsl(text.decode("latin-1"), keep_blank_values=True)
+    return {name.lower(): value for name, value in pairs}
 
 
-async def _body(request: Request) -> bytes:
-    chunks, size = [], 0
-    async for chunk in request.stream():
+async def _body(receive: Receive) -> bytes:
+    chunks, size, more = [], 0, True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise _Gone
+        chunk, more = message.get("body", b""), message.get("more_body", False)
         size += len(chunk)
         if size > MAX_BYTES:
             raise TooLarge("RequestContentTooLarge", f"The request body is larger than {MAX_BYTES} bytes.")
@@ -70,21 +113,21 @@ async def _body(request: Request) -> bytes:
     return b"".join(chunks)
 
 
-def _reply(request: Request, response: ArmResponse, request_id: str) -> Response:
-    correlation = request.headers.get("x-ms-correlation-request-id") or request_id
+def _headers(request: Mapping[str, str], response: ArmResponse, request_id: str) -> list[tuple[bytes, bytes]]:
+    correlation = request.get("x-ms-correlation-request-id") or request_id
     headers = {
         "x-ms-request-id": request_id,
         "x-ms-correlation-request-id": correlation[:128],
-        "cache-control": "no-cache",
-        "strict-transport-security": "max-age=31536000; includeSubDomains",
-        "x-content-type-options": "nosniff",
         **response.headers,
     }
-    client = request.headers.get("x-ms-client-request-id")
-    if client and request.headers.get("x-ms-return-client-request-id", "").lower() == "true":
+    if response.body:
+        headers["content-type"] = JSON_TYPE
+    if response.status != 204:
+        headers["content-length"] = str(len(response.body))
+    client = request.get("x-ms-client-request-id")
+    if client and request.get("x-ms-return-client-request-id", "").lower() == "true":
         headers["x-ms-client-request-id"] = client[:128]
-    media = JSON_TYPE if response.body else None
-    return Response(response.body, response.status, headers, media)
+    return _FIXED_HEADERS + [(n.lower().encode("latin-1"), v.encode("latin-1")) for n, v in headers.items()]
 
 
 def _internal(request_id: str) -> ArmError:

@@ -151,8 +151,10 @@ class ResourceType:
     """A type with rows of its own.
 
     `put` validates and completes; `delete` removes the row or starts an operation. `expand` adds to a GET what
-    other rows know (back references). `views`: GETs below the resource; `actions`: POSTs below it.
+    other rows know (back references), `query_expand` what the GET asks for with `$expand`. `views`: GETs below the
+    resource; `actions`: POSTs below it.
     `created`, `updated`: statuses of a PUT without an operation, `accepted` with one; `deleted`: of a DELETE without.
+    `brief`: a GET reads a few rows by key; not so of a type that shows all its users.
     `missing`: the refusal of a name that isn't there, for a type that can say more than that.
     """
 
@@ -173,6 +175,7 @@ class ResourceType:
     accepted: int | None = None  # None: as without an operation
     parse: Callable[[bytes], Any] | None = None
     puts: bool = True
+    brief: bool = True
     missing: Callable[[UnitOfWork, ResourceId], NotFound] | None = None
 
 

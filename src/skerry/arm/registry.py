@@ -47,6 +47,11 @@ class Registry:
             return found
         raise self.refusal(name)
 
+    def is_brief(self, name: str) -> bool:
+        """Whether a GET of this type reads a few rows by key at most."""
+        kind = self.types.get(name.lower())
+        return isinstance(kind, ResourceType) and kind.brief
+
     def refusal(self, name: str) -> NotFound:
         """What is said of a type that Skerry doesn't have: `InvalidResourceNamespace` or `InvalidResourceType`."""
         namespace, _, rest = name.partition("/")

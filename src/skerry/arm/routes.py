@@ -1,7 +1,9 @@
 """From a path to the one call that answers it. Knows ARM's path grammar, no resource type."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
+
+from starlette.concurrency import run_in_threadpool
 
 from skerry.arm.body import encode, parse_json
 from skerry.arm.descriptor import ActionContext, AnyType, EmbeddedType, ResourceType, Result, ViewContext
@@ -18,6 +20,14 @@ from skerry.arm.service import Conditions, PutResult, ResourceService, unknown_a
 from skerry.store import ResourceRow, Store, UnitOfWork
 
 Handler = Callable[[ArmRequest, UnitOfWork], ArmResponse]
+ROOTS = ("subscriptions", "providers", "tenants")  # what ARM's paths begin with
+
+
+class Call(NamedTuple):
+    """What answers a request. `brief`: it reads a few rows by key at most."""
+
+    run: Handler
+    brief: bool = False
 
 
 class Routes:
@@ -26,18 +36,27 @@ class Routes:
     def __init__(self, store: Store, service: ResourceService) -> None:
         self._store, self._service, self._tenant = store, service, service.installation.tenant
 
-    def handle(self, request: ArmRequest) -> ArmResponse:
-        """Answer a request in one transaction. Every refusal is an answer; nothing it wrote stays then."""
+    async def answer(self, request: ArmRequest) -> ArmResponse:
+        """Answer a request in one transaction. Every refusal is an answer; nothing it wrote stays then.
+
+        Brief reads are done here, on the event loop, where the database never makes them wait; all else in a thread.
+        """
         try:
-            handler = self._match(request)
-            begin = self._store.read if request.method in ("GET", "HEAD") else self._store.write
-            with begin() as work:
-                work.origin = request.origin
-                return handler(request, work)
+            call = self._match(request)
+            if call.brief and self._store.glances and request.method in ("GET", "HEAD"):
+                with self._store.glance() as work:
+                    return call.run(request, work)
+            return await run_in_threadpool(self._run, request, call)
         except ArmError as error:
             return ArmResponse.error(error)
 
-    def _match(self, request: ArmRequest) -> Handler:
+    def _run(self, request: ArmRequest, call: Call) -> ArmResponse:
+        begin = self._store.read if request.method in ("GET", "HEAD") else self._store.write
+        with begin() as work:
+            work.origin = request.origin
+            return call.run(request, work)
+
+    def _match(self, request: ArmRequest) -> Call:
         parts = request.segments
         lower = [part.lower() for part in parts]
         if lower[:1] == ["tenants"] and len(parts) == 1:
@@ -51,47 +70,47 @@ class Routes:
         self._service.check_subscription(parts[1])
         return self._match_subscription(request, parts, lower)
 
-    def _match_subscription(self, request: ArmRequest, parts: tuple[str, ...], lower: list[str]) -> Handler:
+    def _match_subscription(self, request: ArmRequest, parts: tuple[str, ...], lower: list[str]) -> Call:
         what = lower[2]
         if what == "locations" and len(parts) == 3:
             return _read(self._locations)
         if what == "providers":
             return self._match_providers(parts[2:])
         if what == "resources" and len(parts) == 3:
-            return lambda request, work: self._resources(request, work, None)
+            return Call(lambda request, work: self._resources(request, work, None))
         if what == "resourcegroups":
             return self._match_group(request, parts, lower)
         raise _no_route(request)
 
-    def _match_providers(self, parts: tuple[str, ...], *, tenant: bool = False) -> Handler:
+    def _match_providers(self, parts: tuple[str, ...], *, tenant: bool = False) -> Call:
         if len(parts) <= 2:
             return _read(lambda _r, _w: self._providers(parts[1] if len(parts) == 2 else None))
         if len(parts) == 3 and not tenant:
             if parts[2].lower() == "register":
-                return lambda _r, _w: self._providers(parts[1])
-            return lambda request, work: self._list(request, work, f"{parts[1]}/{parts[2]}", None)
+                return Call(lambda _r, _w: self._providers(parts[1]))
+            return Call(lambda request, work: self._list(request, work, f"{parts[1]}/{parts[2]}", None))
         below = [part.lower() for part in parts]
         if len(parts) == 6 and below[2] == "locations" and below[4] in ("operations", "operationresults"):
-            return lambda request, work: self._operation(request, work, below[4], parts[5])
-        return lambda request, work: self._view(request, work, parts[1:])
+            return Call(lambda request, work: self._operation(request, work, below[4], parts[5]), brief=True)
+        return Call(lambda request, work: self._view(request, work, parts[1:]))
 
-    def _match_group(self, request: ArmRequest, parts: tuple[str, ...], lower: list[str]) -> Handler:
+    def _match_group(self, request: ArmRequest, parts: tuple[str, ...], lower: list[str]) -> Call:
         if len(parts) == 3:
-            return lambda request, work: self._list(request, work, GROUP_TYPE, None)
+            return Call(lambda request, work: self._list(request, work, GROUP_TYPE, None))
         group = ResourceId(parts[1], parts[3])
         if len(parts) == 4:
-            return lambda request, work: self._resource(request, work, group)
+            return Call(lambda request, work: self._resource(request, work, group), brief=True)
         if lower[4] == "resources" and len(parts) == 5:
-            return lambda request, work: self._resources(request, work, group)
+            return Call(lambda request, work: self._resources(request, work, group))
         if lower[4] == "deployments":  # an old form that az still uses
             parts = (*parts[:4], "providers", "Microsoft.Resources", *parts[4:])
         if parts[4].lower() != "providers":
-            return lambda request, work: self._below(request, work, group, parts[4:])
+            return Call(lambda request, work: self._below(request, work, group, parts[4:]))
         if len(parts) < 7:
             raise _no_route(request)
         return self._match_resource(parts)
 
-    def _match_resource(self, parts: tuple[str, ...]) -> Handler:
+    def _match_resource(self, parts: tuple[str, ...]) -> Call:
         rest = parts[6:]
         lower = [part.lower() for part in rest[:-2]]
         if "providers" in lower:  # a resource of another provider on this one: tags, locks, metrics
@@ -100,10 +119,11 @@ class Routes:
         types, names = rest[0::2], rest[1::2]
         resource = ResourceId(parts[1], parts[3], parts[5], types[: len(names)], names)
         if len(types) == len(names):
-            return lambda request, work: self._resource(request, work, resource)
+            brief = self._service.registry.is_brief(resource.type)
+            return Call(lambda request, work: self._resource(request, work, resource), brief)
         if not names:
-            return lambda request, work: self._list(request, work, f"{parts[5]}/{types[0]}", resource)
-        return lambda request, work: self._below(request, work, resource, (types[-1],))
+            return Call(lambda request, work: self._list(request, work, f"{parts[5]}/{types[0]}", resource))
+        return Call(lambda request, work: self._below(request, work, resource, (types[-1],)))
 
     # -- what belongs to no resource
 
@@ -218,7 +238,7 @@ class Routes:
             return self._stored(request, self._service.put(work, resource, parse(request.body), conditions))
         if method == "PATCH":
             return self._stored(request, self._service.patch(work, resource, parse(request.body), conditions))
-        raise _bad_method(request)
+        raise bad_method(request)
 
     def _head(self, work: UnitOfWork, resource: ResourceId) -> ArmResponse:
         try:
@@ -277,20 +297,21 @@ class Routes:
 
 def _only(request: ArmRequest, method: str) -> None:
     if request.method != method:
-        raise _bad_method(request)
+        raise bad_method(request)
 
 
-def _read(handler: Handler) -> Handler:
-    """The same handler, for GET only."""
+def _read(handler: Handler) -> Call:
+    """What reads no rows, for GET only."""
 
     def checked(request: ArmRequest, work: UnitOfWork) -> ArmResponse:
         _only(request, "GET")
         return handler(request, work)
 
-    return checked
+    return Call(checked, brief=True)
 
 
-def _bad_method(request: ArmRequest) -> BadRequest:
+def bad_method(request: ArmRequest) -> BadRequest:
+    """The refusal of a method that the path doesn't have."""
     return BadRequest(
         "HttpMethodNotSupported",
         f"The HTTP method '{request.method}' is not supported at '/{'/'.join(request.segments)}'.",

@@ -119,12 +119,13 @@ class ResourceService:
     ) -> bytes:
         """A row as GET shows it: the stored JSON with its ETag, and what other rows know of it."""
         text = row.body
-        if kind.expand or (kind.query_expand and query):
+        asked = kind.query_expand if query and "$expand" in query else None
+        if kind.expand or asked:
             body = orjson.loads(text)
             if kind.expand:
                 kind.expand(work, row, body)
-            if kind.query_expand and query:
-                kind.query_expand(work, row, body, query)
+            if asked and query:
+                asked(work, row, body, query)
             text = orjson.dumps(body)
         return text[:-1] + b',"etag":"W/\\"' + row.etag.encode() + b'\\""}'
 

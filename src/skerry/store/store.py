@@ -44,6 +44,8 @@ class Store:
     def __init__(self, path: Path) -> None:
         self._engine = _open(path)
         self._writer = threading.Lock()
+        self._glancer: Connection | None = None
+        self._glancing = threading.Lock()
         self.on_spec_change: Callable[[], None] = lambda: None
         self.on_operation_change: Callable[[], None] = lambda: None
 
@@ -52,6 +54,19 @@ class Store:
         """A unit of work that only reads."""
         with self._engine.begin() as connection:
             yield UnitOfWork(connection)
+
+    @property
+    def glances(self) -> bool:
+        """Whether `glance` never waits: SQLite's readers wait for no writer, and no network is between."""
+        return self._engine.dialect.name == "sqlite"
+
+    @contextmanager
+    def glance(self) -> Iterator[UnitOfWork]:
+        """Like `read`, for a few rows by key, on a connection that is kept for this: it waits for no other's."""
+        with self._glancing:
+            connection = self._glancer = self._glancer or self._engine.connect()
+            with connection.begin():
+                yield UnitOfWork(connection)
 
     @contextmanager
     def write(self) -> Iterator[UnitOfWork]:
@@ -68,6 +83,9 @@ class Store:
 
     def close(self) -> None:
         """Close all connections."""
+        with self._glancing:
+            if self._glancer is not None:
+                self._glancer.close()
         self._engine.dispose()
 
 

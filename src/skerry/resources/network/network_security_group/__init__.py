@@ -25,7 +25,7 @@ def _put(context: PutContext[NetworkSecurityGroup]) -> None:
 
 
 TYPES: tuple[AnyType, ...] = (
-    ResourceType(NSG, NetworkSecurityGroup, _put, in_use=model.in_use, expand=model.expand),
+    ResourceType(NSG, NetworkSecurityGroup, _put, in_use=model.in_use, expand=model.expand, brief=False),
     EmbeddedType(RULE, NSG, "securityRules", SecurityRule),
     EmbeddedType(DEFAULT_RULE, NSG, "defaultSecurityRules", SecurityRule, read_only=True),
 )

@@ -38,6 +38,7 @@ TYPES: tuple[AnyType, ...] = (
         VirtualNetwork,
         _put,
         expand=model.expand,
+        brief=False,
         views={"checkipaddressavailability": model.check_address, "usages": model.usages},
     ),
     EmbeddedType(SUBNET, VNET, "subnets", Subnet, model.subnet_in_use, model.expand_subnet),
