@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 from tests.api.client import BASE, Arm
 
+from skerry.store import StoreUnavailable
+
 VNET = {"location": "local", "properties": {"addressSpace": {"addressPrefixes": ["10.0.0.0/16"]}}}
 NETS = "resourceGroups/rg/providers/Microsoft.Network/virtualNetworks"
 
@@ -213,3 +215,15 @@ def test_an_operation_remembers_the_request_that_began_it(arm: Arm) -> None:
     assert (found.correlation_id, found.request_id) == ("mine", answer.headers["x-ms-request-id"])
     assert found.caller
     arm.done(answer)
+
+
+def test_without_its_database_it_says_when_to_come_again(arm: Arm, monkeypatch: pytest.MonkeyPatch) -> None:
+    def begin(*_arguments: object) -> object:
+        raise StoreUnavailable("The database can't be used now: gone")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("skerry.store.sessions.Pool.begin", begin)
+        for answer in (arm.get("resourcegroups"), arm.put("resourcegroups/rg", {"location": "local"})):
+            assert (answer.status, answer.code) == (503, "ServiceUnavailable")
+            assert answer.headers["retry-after"] == "5"
+    assert arm.put("resourcegroups/rg", {"location": "local"}).status == 201

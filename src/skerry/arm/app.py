@@ -19,6 +19,7 @@ from skerry.arm.ids import split_path
 from skerry.arm.registry import check_api_version
 from skerry.arm.requests import JSON_TYPE, ArmRequest, ArmResponse, Caller
 from skerry.arm.routes import ROOTS, Routes, bad_method
+from skerry.store import StoreUnavailable
 
 log = structlog.get_logger()
 
@@ -70,6 +71,9 @@ class _Arm:
             response = await self._answer(scope, headers, receive, request_id)
         except ArmError as error:
             response = ArmResponse.error(error)
+        except StoreUnavailable as error:
+            log.warning("no database", request_id=request_id, cause=str(error))
+            response = ArmResponse.error(_unavailable())
         except _Gone:
             return
         except Exception:
@@ -128,6 +132,16 @@ def _headers(request: Mapping[str, str], response: ArmResponse, request_id: str)
     if client and request.get("x-ms-return-client-request-id", "").lower() == "true":
         headers["x-ms-client-request-id"] = client[:128]
     return _FIXED_HEADERS + [(n.lower().encode("latin-1"), v.encode("latin-1")) for n, v in headers.items()]
+
+
+def _unavailable() -> ArmError:
+    return ArmError(
+        "ServiceUnavailable",
+        "Skerry's database can't be used now; `skerry status` and the log say why. Skerry goes on by itself once it is "
+        "back. Send the request again then: a PUT or DELETE that was carried out after all does no harm twice.",
+        status=503,
+        headers={"Retry-After": "5"},
+    )
 
 
 def _internal(request_id: str) -> ArmError:

@@ -196,6 +196,7 @@ class ResourceService:
         row.state = getattr(getattr(new, "properties", None), "provisioning_state", None) or row.state
         work.resources.save(row)
         work.resources.set_links(row.key, context.links)
+        work.resources.set_tags(row.key, context.new.tags or {})
         if context.operation is not None:
             work.operations.add(context.operation)
         return PutResult(kind, row, self.view(work, kind, row), old is None, context.operation)

@@ -144,7 +144,7 @@ class Engine:
         operation, work = context.operation, context.work
         found: ErrorDetail | None
         try:
-            with work.connection.begin_nested():
+            with work.savepoint():
                 return kind.steps[operation.step](context)
         except ArmError as error:
             found = error.detail
@@ -196,7 +196,7 @@ class Engine:
             self._end(work, operation, "Canceled", _preempted(operation))
             return
         try:
-            with work.connection.begin_nested():
+            with work.savepoint():
                 context = StepContext(work, operation, row, self._service, time.time())
                 detail = cause(context)
                 log.info("operation failed", operation=operation.id, kind=kind.name, code=detail.code)

@@ -1,5 +1,6 @@
 """Tables, units of work and migrations."""
 
+from skerry.store.database import BadDatabase, StoreUnavailable
 from skerry.store.hosts import Hosts
 from skerry.store.operations import LONGEST_NAP, OperationRow, Operations, Origin
 from skerry.store.resources import Link, ResourceRow, Resources
@@ -7,6 +8,7 @@ from skerry.store.store import Store, UnitOfWork
 
 __all__ = [
     "LONGEST_NAP",
+    "BadDatabase",
     "Hosts",
     "Link",
     "OperationRow",
@@ -15,5 +17,6 @@ __all__ = [
     "ResourceRow",
     "Resources",
     "Store",
+    "StoreUnavailable",
     "UnitOfWork",
 ]

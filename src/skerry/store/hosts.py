@@ -1,11 +1,11 @@
 """Hosts: what each one should have (its spec, with a revision) and what it reported, inside one transaction."""
 
 import time
-from collections.abc import Iterable, Sequence
-from typing import Any, Literal, TypeVar
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import msgspec
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import bindparam, case, delete, func, select, text, update
 
 from skerry.hostspec import (
     DiskObserved,
@@ -18,111 +18,228 @@ from skerry.hostspec import (
     VmSpec,
     VnetSpec,
 )
+from skerry.store.sql import Session, Statement, upsert
 from skerry.store.tables import host_observed, host_specs, hosts
 
 Spec = VmSpec | VnetSpec | DiskSpec
 Kind = Literal["vm", "vnet", "disk"]
 T = TypeVar("T")
 KINDS: dict[type[Any], Kind] = {VmSpec: "vm", VnetSpec: "vnet", DiskSpec: "disk"}
+Seen = dict[tuple[str, str], Any]  # (kind, id) → what was reported of it
+
+_HOST = hosts.c.id == bindparam("host")
+_SPEC = (
+    (host_specs.c.host == bindparam("host"))
+    & (host_specs.c.kind == bindparam("kind"))
+    & (host_specs.c.id == bindparam("object"))
+)
+_OBSERVED = (
+    (host_observed.c.host == bindparam("host"))
+    & (host_observed.c.kind == bindparam("kind"))
+    & (host_observed.c.id == bindparam("object"))
+)
+_NEXT = select(func.coalesce(func.max(hosts.c.sequence), 0) + 1).scalar_subquery()
+
+_ADD = Statement(
+    text(
+        "INSERT INTO hosts (id, revision, applied, seen, sequence) "
+        "SELECT :host, 1, 0, 0.0, coalesce(max(sequence), 0) + 1 FROM hosts WHERE true ON CONFLICT (id) DO NOTHING"
+    )
+)
+_NAMES = Statement(select(hosts.c.id).order_by(hosts.c.id))
+_REVISION = Statement(select(hosts.c.revision).where(_HOST))
+_APPLIED = Statement(select(hosts.c.applied).where(_HOST))
+_CAPACITY = Statement(select(hosts.c.capacity).where(_HOST))
+_GET = Statement(select(host_specs.c.spec).where(_SPEC))
+_ALL = Statement(select(host_specs.c.kind, host_specs.c.spec).where(host_specs.c.host == bindparam("host")))
+_PUT = Statement(upsert(host_specs))
+_DROP = Statement(delete(host_specs).where(_SPEC))
+_BUMP = Statement(update(hosts).where(_HOST).values(revision=hosts.c.revision + 1).returning(hosts.c.revision))
+_BUMP_USED = Statement(
+    update(hosts)
+    .where(_HOST)
+    .values(
+        revision=hosts.c.revision + 1,
+        used_vcpus=hosts.c.used_vcpus + bindparam("vcpus"),
+        used_memory=hosts.c.used_memory + bindparam("memory"),
+        sequence=_NEXT,
+    )
+    .returning(hosts.c.revision)
+)
+_SEEN = Statement(select(hosts.c.seen, hosts.c.applied, hosts.c.capacity).where(_HOST))
+_RECORD = Statement(
+    update(hosts)
+    .where(_HOST)
+    .values(
+        applied=bindparam("new_applied"),
+        capacity=bindparam("new_capacity"),
+        seen=bindparam("new_seen"),
+        sequence=case((hosts.c.capacity == bindparam("new_capacity"), hosts.c.sequence), else_=_NEXT),
+    )
+)
+_ALL_OBSERVED = Statement(
+    select(host_observed.c.kind, host_observed.c.id, host_observed.c.observed).where(
+        host_observed.c.host == bindparam("host")
+    )
+)
+_ONE_OBSERVED = Statement(select(host_observed.c.observed).where(_OBSERVED))
+_OBSERVE = Statement(upsert(host_observed))
+_FORGET = Statement(delete(host_observed).where(_OBSERVED))
+# The images' ids one after the other by the index, then one row for each: a thousand hosts report the same ones.
+_IMAGES = Statement(
+    text(
+        "WITH RECURSIVE ids(id) AS ("
+        "SELECT min(id) FROM host_observed WHERE kind = 'image' UNION ALL "
+        "SELECT (SELECT min(o.id) FROM host_observed o WHERE o.kind = 'image' AND o.id > ids.id) "
+        "FROM ids WHERE ids.id IS NOT NULL) "
+        "SELECT (SELECT o.observed FROM host_observed o WHERE o.kind = 'image' AND o.id = ids.id LIMIT 1) "
+        "FROM ids WHERE ids.id IS NOT NULL"
+    )
+)
+
+
+class _Report(NamedTuple):
+    """What is stored of a host's last report; `at`: when, as the host's row says it."""
+
+    at: float
+    revision: int
+    capacity: HostCapacity | None
+    seen: Seen
+
+
+class LastReports:
+    """Each host's last report, so that the next one is compared without reading it back.
+
+    It counts only if the host's row has the very time: another control plane may have stored one since, or this one's
+    transaction may have failed.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[str, _Report] = {}
+
+    def get(self, host: str, at: float) -> _Report | None:
+        """The report that was stored at this time, if it is the one known."""
+        found = self._known.get(host)
+        return found if found is not None and found.at == at else None
+
+    def put(self, host: str, report: _Report) -> None:
+        """Remember what is being stored."""
+        self._known[host] = report
 
 
 class Hosts:
     """The hosts that one transaction sees. `changed` tells after it whether any spec got a new revision."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    def __init__(self, session: Session, reports: LastReports) -> None:
+        self._session, self._reports = session, reports
         self.changed = False
 
     def add(self, host: str) -> None:
         """Make the host known. Safe to repeat."""
-        if self._connection.execute(select(hosts.c.id).where(hosts.c.id == host)).one_or_none() is None:
-            self._connection.execute(insert(hosts).values(id=host, revision=1))
+        self._session.run(_ADD, {"host": host})
 
     def names(self) -> Sequence[str]:
         """All hosts."""
-        return [row.id for row in self._connection.execute(select(hosts.c.id).order_by(hosts.c.id))]
+        return [name for (name,) in self._session.rows(_NAMES)]
 
     def revision(self, host: str) -> int:
         """The revision of the host's spec."""
-        return int(self._connection.execute(select(hosts.c.revision).where(hosts.c.id == host)).scalar_one())
+        return int(self._one(_REVISION, host))
 
     def applied(self, host: str) -> int:
         """The revision whose network and disk part the agent has applied."""
-        return int(self._connection.execute(select(hosts.c.applied).where(hosts.c.id == host)).scalar_one())
+        return int(self._one(_APPLIED, host))
 
     def capacity(self, host: str) -> HostCapacity | None:
         """What the host can give; None before its first report."""
-        text = self._connection.execute(select(hosts.c.capacity).where(hosts.c.id == host)).scalar_one_or_none()
+        text = self._one(_CAPACITY, host)
         return msgspec.json.decode(text, type=HostCapacity) if text else None
+
+    def _one(self, statement: Statement, host: str) -> Any:
+        row = self._session.first(statement, {"host": host})
+        if row is None:
+            raise LookupError(f"There is no host '{host}'.")
+        return row[0]
 
     def put(self, host: str, spec: Spec) -> int:
         """Want this object on the host. Returns the spec revision that has it (unchanged: the present one)."""
         kind, text = KINDS[type(spec)], msgspec.json.encode(spec)
-        where = _is(host_specs, host, kind, spec.id)
-        stored = self._connection.execute(select(host_specs.c.spec).where(*where)).scalar_one_or_none()
+        stored = self._spec(host, kind, spec.id)
         if stored == text:
             return self.revision(host)
-        if stored is None:
-            self._connection.execute(insert(host_specs).values(host=host, kind=kind, id=spec.id, spec=text))
-        else:
-            self._connection.execute(update(host_specs).where(*where).values(spec=text))
-        return self._bump(host)
+        revision = self._bump(host, stored if kind == "vm" else None, spec)
+        values = {"host": host, "kind": kind, "id": spec.id, "spec": text, "revision": revision}
+        self._session.run(_PUT, values)
+        return revision
 
     def drop(self, host: str, kind: Kind, identifier: str) -> int:
         """Want this object no longer. Returns the spec revision without it."""
-        done = self._connection.execute(delete(host_specs).where(*_is(host_specs, host, kind, identifier)))
-        return self._bump(host) if done.rowcount else self.revision(host)
+        stored = self._spec(host, kind, identifier)
+        if stored is None:
+            return self.revision(host)
+        self._session.run(_DROP, {"host": host, "kind": kind, "object": identifier})
+        return self._bump(host, stored if kind == "vm" else None, None)
+
+    def _bump(self, host: str, before: bytes | None, after: Spec | None) -> int:
+        """A new revision, and what is used of the host when a VM's size came, changed or went."""
+        self.changed = True
+        old = msgspec.json.decode(before, type=VmSpec) if before else None
+        new = after if isinstance(after, VmSpec) else None
+        vcpus = (new.vcpus if new else 0) - (old.vcpus if old else 0)
+        memory = (new.memory_bytes if new else 0) - (old.memory_bytes if old else 0)
+        if vcpus or memory:
+            rows = self._session.returning(_BUMP_USED, {"host": host, "vcpus": vcpus, "memory": memory})
+        else:
+            rows = self._session.returning(_BUMP, {"host": host})
+        if not rows:
+            raise LookupError(f"There is no host '{host}'.")
+        return int(rows[0][0])
+
+    def _spec(self, host: str, kind: Kind, identifier: str) -> bytes | None:
+        row = self._session.first(_GET, {"host": host, "kind": kind, "object": identifier})
+        return row[0] if row else None
 
     def get(self, host: str, model: type[T], identifier: str) -> T | None:
         """One object of the spec."""
-        where = _is(host_specs, host, KINDS[model], identifier)
-        text = self._connection.execute(select(host_specs.c.spec).where(*where)).scalar_one_or_none()
+        text = self._spec(host, KINDS[model], identifier)
         return msgspec.json.decode(text, type=model) if text else None
 
     def spec(self, host: str) -> HostSpec:
         """The whole desired spec of the host."""
-        rows = self._connection.execute(select(host_specs).where(host_specs.c.host == host)).all()
+        rows = self._session.rows(_ALL, {"host": host})
 
         def of(kind: Kind, model: type[T]) -> tuple[T, ...]:
-            return tuple(msgspec.json.decode(r.spec, type=model) for r in rows if r.kind == kind)
+            return tuple(msgspec.json.decode(text, type=model) for found, text in rows if found == kind)
 
         return HostSpec(self.revision(host), of("vm", VmSpec), of("vnet", VnetSpec), of("disk", DiskSpec))
 
-    def _bump(self, host: str) -> int:
-        self.changed = True
-        self._connection.execute(update(hosts).where(hosts.c.id == host).values(revision=hosts.c.revision + 1))
-        return self.revision(host)
-
     def record(self, host: str, report: Observed) -> bool:
-        """Store a report; True when anything but the time differs from the last one."""
-        found = {
-            **{("vm", vm.id): msgspec.json.encode(vm) for vm in report.vms},
-            **{("disk", disk.id): msgspec.json.encode(disk) for disk in report.disks},
-            **{("image", image.id): msgspec.json.encode(image) for image in report.images},
-            **{("problem", f"{k}:{i}"): msgspec.json.encode((k, i, m)) for k, i, m in report.problems},
-        }
-        stored = {
-            (row.kind, row.id): row.observed
-            for row in self._connection.execute(select(host_observed).where(host_observed.c.host == host))
-        }
-        self._remove_observed(host, stored.keys() - found.keys())
-        self._write_observed(host, {key: text for key, text in found.items() if stored.get(key) != text})
-        capacity = msgspec.json.encode(report.capacity)
-        before = self._connection.execute(select(hosts).where(hosts.c.id == host)).one()
-        self._connection.execute(
-            update(hosts).where(hosts.c.id == host).values(applied=report.revision, capacity=capacity, seen=time.time())
-        )
-        return bool(stored != found or before.applied != report.revision or before.capacity != capacity)
+        """Store what changed since the host's last report; True when anything but the time did."""
+        before = self._last(host)
+        found = _seen_in(report)
+        gone = before.seen.keys() - found.keys()
+        news = {key: value for key, value in found.items() if before.seen.get(key) != value}
+        for kind, identifier in gone:
+            self._session.run(_FORGET, {"host": host, "kind": kind, "object": identifier})
+        self._session.many(_OBSERVE, [_observed(host, key, value) for key, value in news.items()])
+        stored = _Report(time.time(), report.revision, report.capacity, found)
+        values = {"new_applied": stored.revision, "new_seen": stored.at}
+        self._session.run(_RECORD, {"host": host, "new_capacity": msgspec.json.encode(stored.capacity), **values})
+        self._reports.put(host, stored)
+        return bool(gone or news or before[1:3] != stored[1:3])
 
-    def _remove_observed(self, host: str, keys: Iterable[tuple[str, str]]) -> None:
-        for kind, identifier in keys:
-            self._connection.execute(delete(host_observed).where(*_is(host_observed, host, kind, identifier)))
-
-    def _write_observed(self, host: str, found: dict[tuple[str, str], bytes]) -> None:
-        self._remove_observed(host, found.keys())
-        rows = [{"host": host, "kind": kind, "id": key, "observed": text} for (kind, key), text in found.items()]
-        if rows:
-            self._connection.execute(insert(host_observed), rows)
+    def _last(self, host: str) -> _Report:
+        row = self._session.first(_SEEN, {"host": host})
+        if row is None:
+            raise LookupError(f"There is no host '{host}'.")
+        at, applied, text = row
+        known = self._reports.get(host, at)
+        if known is not None:
+            return known
+        capacity = msgspec.json.decode(text, type=HostCapacity) if text else None
+        rows = self._session.rows(_ALL_OBSERVED, {"host": host})
+        seen = {(kind, key): msgspec.json.decode(text, type=_MODELS[kind]) for kind, key, text in rows}
+        return _Report(at, applied, capacity, seen)
 
     def vm(self, host: str, identifier: str) -> VmObserved | None:
         """What the host last said of a VM."""
@@ -139,15 +256,29 @@ class Hosts:
 
     def images(self) -> Sequence[ImageObserved]:
         """The images that any host has, by id."""
-        query = select(host_observed.c.observed).where(host_observed.c.kind == "image").order_by(host_observed.c.id)
-        found = [msgspec.json.decode(text, type=ImageObserved) for text in self._connection.execute(query).scalars()]
-        return list({image.id: image for image in found}.values())
+        return [msgspec.json.decode(text, type=ImageObserved) for (text,) in self._session.rows(_IMAGES)]
 
     def _observed(self, host: str, kind: str, identifier: str, model: type[T]) -> T | None:
-        where = _is(host_observed, host, kind, identifier)
-        text = self._connection.execute(select(host_observed.c.observed).where(*where)).scalar_one_or_none()
-        return msgspec.json.decode(text, type=model) if text else None
+        row = self._session.first(_ONE_OBSERVED, {"host": host, "kind": kind, "object": identifier})
+        return msgspec.json.decode(row[0], type=model) if row else None
 
 
-def _is(table: Any, host: str, kind: str, identifier: str) -> tuple[Any, Any, Any]:
-    return table.c.host == host, table.c.kind == kind, table.c.id == identifier
+_MODELS: dict[str, Any] = {
+    "vm": VmObserved,
+    "disk": DiskObserved,
+    "image": ImageObserved,
+    "problem": tuple[str, str, str],
+}
+
+
+def _seen_in(report: Observed) -> Seen:
+    return {
+        **{("vm", vm.id): vm for vm in report.vms},
+        **{("disk", disk.id): disk for disk in report.disks},
+        **{("image", image.id): image for image in report.images},
+        **{("problem", f"{kind}:{name}"): (kind, name, message) for kind, name, message in report.problems},
+    }
+
+
+def _observed(host: str, key: tuple[str, str], value: Any) -> dict[str, Any]:
+    return {"host": host, "kind": key[0], "id": key[1], "observed": msgspec.json.encode(value)}

@@ -2,12 +2,13 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 import orjson
-from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, insert, or_, select, update
+from sqlalchemy import and_, bindparam, delete, func, insert, or_, select, text, update
 
+from skerry.store.sql import Row, Session, Statement
 from skerry.store.tables import operations
 
 Status = Literal["InProgress", "Succeeded", "Failed", "Canceled"]
@@ -57,17 +58,50 @@ class OperationRow:
         return Origin(self.request_id, self.correlation_id, self.caller)
 
 
+_FIELDS = [field.name for field in fields(OperationRow)]
+_ROWS = select(*(operations.c[name] for name in _FIELDS))
+_RUNNING = operations.c.status == "InProgress"
+_CHANGING = ("step", "state", "status", "error", "result", "resume_at", "waits_for", "deadline", "ended", "trace")
+
+_GET = Statement(_ROWS.where(operations.c.id == bindparam("id")))
+_ADD = Statement(insert(operations))
+_SAVE = Statement(text(f"UPDATE operations SET {', '.join(f'{n} = :{n}' for n in _CHANGING)} WHERE id = :id"))
+# What is due later than in LONGEST_NAP seconds was put off before the clock was set back: it is due, too.
+_IS_DUE = and_(
+    _RUNNING, or_(operations.c.resume_at <= bindparam("now"), operations.c.resume_at > bindparam("now") + LONGEST_NAP)
+)
+_DUE = Statement(select(operations.c.id).where(_IS_DUE).order_by(operations.c.resume_at).limit(bindparam("limit")))
+_DUE_OF = Statement(
+    _ROWS.where(text("operations.id IN (SELECT value FROM json_each(:ids))"), _IS_DUE).order_by(operations.c.resume_at),
+    postgresql=_ROWS.where(text("operations.id = ANY(:ids)"), _IS_DUE).order_by(operations.c.resume_at),
+)
+_NEXT = Statement(
+    select(
+        select(func.min(operations.c.resume_at)).where(_RUNNING).scalar_subquery(),
+        select(func.max(operations.c.resume_at)).where(_RUNNING).scalar_subquery(),
+    )
+)
+_WAITING = update(operations).where(_RUNNING, operations.c.resume_at > 0).values(resume_at=0.0)
+_WAKE_HOST = Statement(_WAITING.where(operations.c.waits_for == bindparam("which")))
+_WAKE = Statement(_WAITING.where(operations.c.id == bindparam("which")))
+_ON = Statement(_ROWS.where(operations.c.target == bindparam("target"), _RUNNING))
+_RECENT = Statement(_ROWS.order_by(operations.c.started.desc()).limit(bindparam("limit")))
+_FORGET = Statement(
+    delete(operations).where(operations.c.status != "InProgress", operations.c.ended < bindparam("before"))
+)
+
+
 class Operations:
     """The operations that one transaction sees. `changed` tells after it whether any is newly due."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    def __init__(self, session: Session) -> None:
+        self._session = session
         self.changed = False
         self.origin = Origin()
 
     def get(self, identifier: str) -> OperationRow | None:
         """The operation with this id."""
-        row = self._connection.execute(select(operations).where(operations.c.id == identifier)).one_or_none()
+        row = self._session.first(_GET, {"id": identifier})
         return _row(row) if row else None
 
     def add(self, row: OperationRow) -> None:
@@ -76,66 +110,55 @@ class Operations:
         for name, value in self.origin.__dict__.items():
             setattr(row, name, getattr(row, name) or value)
         row.started = row.started or time.time()
-        self._connection.execute(insert(operations).values(_values(row)))
+        self._session.run(_ADD, _values(row))
 
     def save(self, row: OperationRow) -> None:
         """Store what a step changed."""
-        self._connection.execute(update(operations).where(operations.c.id == row.id).values(_values(row)))
+        self._session.run(_SAVE, _values(row))
 
     def due(self, now: float, limit: int) -> Sequence[str]:
-        """The ids of operations whose next step may run, those that waited longest first.
-
-        What is due later than in LONGEST_NAP seconds was put off before the clock was set back: it is due, too.
-        """
-        query = select(operations.c.id).where(_due(now)).order_by(operations.c.resume_at).limit(limit)
-        return [row.id for row in self._connection.execute(query)]
+        """The ids of operations whose next step may run, those that waited longest first."""
+        return [identifier for (identifier,) in self._session.rows(_DUE, {"now": now, "limit": limit})]
 
     def get_due(self, identifiers: Sequence[str], now: float) -> Sequence[OperationRow]:
         """Those of these operations that are due, those that waited longest first."""
-        query = select(operations).where(operations.c.id.in_(identifiers), _due(now))
-        return [_row(row) for row in self._connection.execute(query.order_by(operations.c.resume_at))]
+        rows = self._session.rows(_DUE_OF, {"ids": self._session.array(list(identifiers)), "now": now})
+        return [_row(row) for row in rows]
 
     def next_resume(self, now: float) -> float | None:
         """When the next operation becomes due (`now` at the latest if one is); None when none is in progress."""
-        query = select(func.min(operations.c.resume_at), func.max(operations.c.resume_at))
-        first, last = self._connection.execute(query.where(operations.c.status == "InProgress")).one()
-        return now if last is not None and last > now + LONGEST_NAP else first
+        ((first, last),) = self._session.rows(_NEXT)
+        found: float | None = now if last is not None and last > now + LONGEST_NAP else first
+        return found
 
     def wake(self, *, host: str | None = None, identifier: str | None = None) -> int:
         """Make waiting operations due now: those that wait for a host's report, or one by id. Returns how many."""
-        query = update(operations).where(operations.c.status == "InProgress", operations.c.resume_at > 0)
-        query = query.where(operations.c.waits_for == host if host else operations.c.id == identifier)
-        woken = self._connection.execute(query.values(resume_at=0.0)).rowcount
+        woken = self._session.run(_WAKE_HOST if host else _WAKE, {"which": host or identifier})
         self.changed = self.changed or bool(woken)
         return woken
 
     def running(self, target: str) -> Sequence[OperationRow]:
         """Operations in progress on a resource."""
-        query = select(operations).where(operations.c.target == target, operations.c.status == "InProgress")
-        return [_row(row) for row in self._connection.execute(query)]
+        return [_row(row) for row in self._session.rows(_ON, {"target": target})]
 
     def recent(self, limit: int) -> Sequence[OperationRow]:
         """The newest operations, running ones included."""
-        query = select(operations).order_by(operations.c.started.desc()).limit(limit)
-        return [_row(row) for row in self._connection.execute(query)]
+        return [_row(row) for row in self._session.rows(_RECENT, {"limit": limit})]
 
     def forget_old(self, now: float) -> None:
         """Remove operations that ended more than a day ago."""
-        old = operations.c.ended < now - KEPT_SECONDS
-        self._connection.execute(delete(operations).where(operations.c.status != "InProgress", old))
-
-
-def _due(now: float) -> ColumnElement[bool]:
-    put_off = operations.c.resume_at > now + LONGEST_NAP
-    return and_(operations.c.status == "InProgress", or_(operations.c.resume_at <= now, put_off))
+        self._session.run(_FORGET, {"before": now - KEPT_SECONDS})
 
 
 def _values(row: OperationRow) -> dict[str, Any]:
     return {**row.__dict__, "state": orjson.dumps(row.state), "trace": orjson.dumps(row.trace)}
 
 
-def _row(row: Row[Any]) -> OperationRow:
-    values = dict(row._mapping)
-    values["state"] = orjson.loads(values["state"])
-    values["trace"] = orjson.loads(values["trace"] or b"[]")
-    return OperationRow(**values)
+def _row(row: Row) -> OperationRow:
+    found = OperationRow(*row)
+    found.state = orjson.loads(row[_STATE])
+    found.trace = orjson.loads(row[_TRACE] or b"[]")
+    return found
+
+
+_STATE, _TRACE = _FIELDS.index("state"), _FIELDS.index("trace")

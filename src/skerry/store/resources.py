@@ -2,14 +2,16 @@
 
 import time
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from functools import cache
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, Row, and_, bindparam, delete, func, insert, select, update
+from sqlalchemy import and_, bindparam, delete, func, insert, select, text
 
-from skerry.store.tables import links, resources
+from skerry.store.sql import Row, Session, Statement, upsert
+from skerry.store.tables import links, resources, tags
 
 
 @dataclass
@@ -32,11 +34,6 @@ class ResourceRow:
     changed: float = 0.0
 
 
-# The columns in the order of the fields. Built once: building a statement takes longer than running it.
-_ROWS = select(*(resources.c[field.name] for field in fields(ResourceRow)))
-_BY_KEY = _ROWS.where(resources.c.key == bindparam("key"))
-
-
 @dataclass(frozen=True)
 class Link:
     """`source` refers to `target`; `place` is the id of the part that does (an ipConfiguration), or empty."""
@@ -47,21 +44,78 @@ class Link:
     place: str = ""
 
 
+# The columns in the order of the fields.
+_ROWS = select(*(resources.c[field.name] for field in fields(ResourceRow)))
+_LINKS = select(*(links.c[field.name] for field in fields(Link)))
+_PRIVATE = [field.name for field in fields(ResourceRow)].index("private")
+
+_GET = Statement(_ROWS.where(resources.c.key == bindparam("key")))
+_SAVE = Statement(upsert(resources))
+_DELETE = Statement(delete(resources).where(resources.c.key == bindparam("which")))
+_COUNT = Statement(select(func.count()).select_from(resources).where(resources.c.type == bindparam("type")))
+_FROM = Statement(_LINKS.where(links.c.source == bindparam("source")).order_by(links.c.target))
+_FROM_KIND = Statement(
+    _LINKS.where(links.c.source == bindparam("source"), links.c.kind == bindparam("kind")).order_by(links.c.target)
+)
+_TO = Statement(_LINKS.where(links.c.target == bindparam("target")).order_by(links.c.source, links.c.place))
+_TO_KIND = Statement(
+    _LINKS.where(links.c.target == bindparam("target"), links.c.kind == bindparam("kind")).order_by(
+        links.c.source, links.c.place
+    )
+)
+_UNDER = Statement(
+    _LINKS.where(
+        links.c.target >= bindparam("prefix"), links.c.target < bindparam("beyond"), links.c.kind == bindparam("kind")
+    ).order_by(links.c.target, links.c.source)
+)
+_LINK = Statement(insert(links))
+_UNLINK = Statement(
+    delete(links).where(
+        links.c.source == bindparam("of"),
+        links.c.target == bindparam("to"),
+        links.c.kind == bindparam("as"),
+        links.c.place == bindparam("at"),
+    )
+)
+_TAGS = Statement(select(tags.c.name, tags.c.value).where(tags.c.resource == bindparam("key")))
+_TAG = Statement(upsert(tags))
+_UNTAG = Statement(delete(tags).where(tags.c.resource == bindparam("key"), tags.c.name == bindparam("which")))
+
+
+_MANY = Statement(
+    _ROWS.where(text("resources.key IN (SELECT value FROM json_each(:keys))")),
+    postgresql=_ROWS.where(text("resources.key = ANY(:keys)")),
+)
+_CONDITIONS = {
+    "type": resources.c.type == bindparam("type"),
+    "group": resources.c.group_key == bindparam("group"),
+    "parent": resources.c.parent == bindparam("parent"),
+    "prefix": and_(resources.c.key >= bindparam("prefix"), resources.c.key < bindparam("beyond")),
+    "after": resources.c.key > bindparam("after"),
+}
+
+
+@cache
+def _list(conditions: tuple[str, ...], limited: bool) -> Statement:
+    query = _ROWS.where(*(_CONDITIONS[name] for name in conditions)).order_by(resources.c.key)
+    return Statement(query.limit(bindparam("limit")) if limited else query)
+
+
 class Resources:
     """The resource rows that one transaction sees."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    def __init__(self, session: Session) -> None:
+        self._session = session
 
     def get(self, key: str) -> ResourceRow | None:
         """The row with this key (an id in lower case)."""
-        row = self._connection.execute(_BY_KEY, {"key": key}).one_or_none()
+        row = self._session.first(_GET, {"key": key})
         return _row(row) if row else None
 
     def get_many(self, keys: Iterable[str]) -> dict[str, ResourceRow]:
         """The rows that exist of these keys."""
-        rows = self._connection.execute(_ROWS.where(resources.c.key.in_(list(keys))))
-        return {row.key: _row(row) for row in rows}
+        rows = self._session.rows(_MANY, {"keys": self._session.array(list(keys))})
+        return {row[0]: _row(row) for row in rows}
 
     def list(
         self,
@@ -74,64 +128,65 @@ class Resources:
         limit: int | None = None,
     ) -> Sequence[ResourceRow]:
         """Rows in key order, those after the key `after` only; `type` in lower case."""
-        query = _ROWS.order_by(resources.c.key)
-        for column, value in (("type", type), ("group_key", group), ("parent", parent)):
-            if value is not None:
-                query = query.where(resources.c[column] == value)
+        asked = {"type": type, "group": group, "parent": parent, "prefix": prefix or None, "after": after or None}
+        values: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
+        statement = _list(tuple(values), limit is not None)
         if prefix:
-            query = query.where(resources.c.key.startswith(prefix, autoescape=True))
-        if after:
-            query = query.where(resources.c.key > after)
-        return [_row(row) for row in self._connection.execute(query.limit(limit))]
+            values["beyond"] = beyond(prefix)
+        return [_row(row) for row in self._session.rows(statement, {**values, "limit": limit})]
 
     def count(self, type: str) -> int:
         """How many resources of a type (lower case) there are."""
-        query = select(func.count()).select_from(resources).where(resources.c.type == type)
-        return int(self._connection.execute(query).scalar_one())
+        return int(self._session.rows(_COUNT, {"type": type})[0][0])
 
     def save(self, row: ResourceRow) -> None:
         """Insert or replace the row; gives it a new ETag and change time."""
         row.etag, row.changed = str(uuid.uuid4()), time.time()
         row.created = row.created or row.changed
-        values = {**row.__dict__, "private": orjson.dumps(row.private)}
-        done = self._connection.execute(update(resources).where(resources.c.key == row.key).values(values))
-        if not done.rowcount:
-            self._connection.execute(insert(resources).values(values))
+        self._session.run(_SAVE, {**row.__dict__, "private": orjson.dumps(row.private)})
 
     def delete(self, key: str) -> None:
-        """Remove the row and the links that start at it."""
-        self._connection.execute(delete(links).where(links.c.source == key))
-        self._connection.execute(delete(resources).where(resources.c.key == key))
+        """Remove the row, its tags and the links that start at it."""
+        self._session.run(_DELETE, {"which": key})
 
     def set_links(self, source: str, wanted: Iterable[Link]) -> None:
         """Make the links that start at `source` exactly `wanted`."""
-        self._connection.execute(delete(links).where(links.c.source == source))
-        rows = [link.__dict__ for link in dict.fromkeys(wanted)]
-        if rows:
-            self._connection.execute(insert(links), rows)
+        before, after = set(self.links_from(source)), dict.fromkeys(wanted)
+        for link in before - after.keys():
+            self._session.run(_UNLINK, {"of": source, "to": link.target, "as": link.kind, "at": link.place})
+        self._session.many(_LINK, [link.__dict__ for link in after if link not in before])
 
     def links_to(self, target: str, kind: str | None = None) -> Sequence[Link]:
         """Who refers to `target`."""
-        query = select(links).where(links.c.target == target).order_by(links.c.source, links.c.place)
-        if kind is not None:
-            query = query.where(links.c.kind == kind)
-        return [Link(r.source, r.target, r.kind, r.place) for r in self._connection.execute(query)]
+        statement = _TO if kind is None else _TO_KIND
+        return [Link(*row) for row in self._session.rows(statement, {"target": target, "kind": kind})]
 
     def links_under(self, prefix: str, kind: str) -> Sequence[Link]:
         """Links of one kind to anything whose key starts with `prefix`."""
-        where = and_(links.c.target.startswith(prefix, autoescape=True), links.c.kind == kind)
-        rows = self._connection.execute(select(links).where(where).order_by(links.c.target, links.c.source))
-        return [Link(r.source, r.target, r.kind, r.place) for r in rows]
+        values = {"prefix": prefix, "beyond": beyond(prefix), "kind": kind}
+        return [Link(*row) for row in self._session.rows(_UNDER, values)]
 
     def links_from(self, source: str, kind: str | None = None) -> Sequence[Link]:
         """What `source` refers to."""
-        query = select(links).where(links.c.source == source).order_by(links.c.target)
-        if kind is not None:
-            query = query.where(links.c.kind == kind)
-        return [Link(r.source, r.target, r.kind, r.place) for r in self._connection.execute(query)]
+        statement = _FROM if kind is None else _FROM_KIND
+        return [Link(*row) for row in self._session.rows(statement, {"source": source, "kind": kind})]
+
+    def set_tags(self, key: str, wanted: Mapping[str, str]) -> None:
+        """Make what a resource is found by exactly these tags; their names count in any case."""
+        before: dict[str, str] = dict(self._session.rows(_TAGS, {"key": key}))
+        after = {name.lower(): value for name, value in wanted.items()}
+        for name in before.keys() - after.keys():
+            self._session.run(_UNTAG, {"key": key, "which": name})
+        changed = [(name, value) for name, value in after.items() if before.get(name) != value]
+        self._session.many(_TAG, [{"resource": key, "name": name, "value": value} for name, value in changed])
 
 
-def _row(row: Row[*tuple[Any, ...]]) -> ResourceRow:
+def beyond(prefix: str) -> str:
+    """The least text after all that start with `prefix`, in the order of code points that keys have."""
+    return prefix[:-1] + chr(ord(prefix[-1]) + 1)
+
+
+def _row(row: Row) -> ResourceRow:
     found = ResourceRow(*row)
-    found.private = orjson.loads(row.private)
+    found.private = orjson.loads(row[_PRIVATE])
     return found

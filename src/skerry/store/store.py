@@ -1,28 +1,37 @@
-"""The database: one SQLite file in WAL mode, one transaction at a time that writes, every commit durable."""
+"""The database of one installation: snapshots for readers, one writer at a time, every commit durable."""
 
-import sqlite3
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection
 
-from skerry.store.hosts import Hosts
+from skerry.store.database import Database
+from skerry.store.hosts import Hosts, LastReports
 from skerry.store.operations import Operations, Origin
 from skerry.store.resources import Resources
+from skerry.store.sessions import Readers, Writers
+from skerry.store.sql import Session
 
 
 class UnitOfWork:
     """One transaction: what it reads is one consistent state, and all it writes is there or nothing is."""
 
-    def __init__(self, connection: Connection) -> None:
-        self.connection = connection
-        self.resources = Resources(connection)
-        self.operations = Operations(connection)
-        self.hosts = Hosts(connection)
+    def __init__(self, session: Session, reports: LastReports) -> None:
+        self.session = session
+        self.resources = Resources(session)
+        self.operations = Operations(session)
+        self.hosts = Hosts(session, reports)
         self.after_commit: list[Callable[[], None]] = []
+
+    @property
+    def connection(self) -> Connection:
+        """SQLAlchemy's connection of this transaction, for what is rare. It must not end it."""
+        return self.session.connection
+
+    def savepoint(self) -> AbstractContextManager[None]:
+        """What the block wrote is taken back when it raises; the rest of the transaction stays."""
+        return self.session.savepoint()
 
     @property
     def origin(self) -> Origin:
@@ -35,45 +44,49 @@ class UnitOfWork:
 
 
 class Store:
-    """Hands out units of work.
+    """Hands out units of work on a SQLite file or a `postgresql://` database.
 
     `on_spec_change` is called after each commit that changed a host's spec, `on_operation_change` after each that
     added or woke an operation.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._engine = _open(path)
-        self._writer = threading.Lock()
-        self._glancer: Connection | None = None
-        self._glancing = threading.Lock()
+    def __init__(self, database: str | Path) -> None:
+        self._database = Database(database)
+        self._readers, self._writers = Readers(self._database), Writers(self._database)
+        self._glances = Readers(self._database, 1)
+        self._reports = LastReports()
         self.on_spec_change: Callable[[], None] = lambda: None
         self.on_operation_change: Callable[[], None] = lambda: None
 
     @contextmanager
     def read(self) -> Iterator[UnitOfWork]:
-        """A unit of work that only reads."""
-        with self._engine.begin() as connection:
-            yield UnitOfWork(connection)
+        """A unit of work that only reads. Raises StoreUnavailable."""
+        with self._readers.transaction() as session:
+            yield UnitOfWork(session, self._reports)
 
     @property
     def glances(self) -> bool:
         """Whether `glance` never waits: SQLite's readers wait for no writer, and no network is between."""
-        return self._engine.dialect.name == "sqlite"
+        return not self._database.is_postgresql
 
     @contextmanager
     def glance(self) -> Iterator[UnitOfWork]:
         """Like `read`, for a few rows by key, on a connection that is kept for this: it waits for no other's."""
-        with self._glancing:
-            connection = self._glancer = self._glancer or self._engine.connect()
-            with connection.begin():
-                yield UnitOfWork(connection)
+        with self._glances.transaction() as session:
+            yield UnitOfWork(session, self._reports)
 
     @contextmanager
     def write(self) -> Iterator[UnitOfWork]:
-        """A unit of work that writes; commits at its end, and rolls back if the block raises."""
-        with self._writer, self._engine.execution_options(skerry_writes=True).begin() as connection:
-            work = UnitOfWork(connection)
+        """A unit of work that writes; durable at its end, and rolled back if the block raises.
+
+        Several may share a commit: an exception takes back what its own block wrote only. Raises StoreUnavailable.
+        """
+        notices: list[str] = []
+        with self._writers.transaction(notices) as session:
+            work = UnitOfWork(session, self._reports)
             yield work
+            notices += ["spec"] if work.hosts.changed else []
+            notices += ["operation"] if work.operations.changed else []
         for callback in work.after_commit:
             callback()
         if work.hosts.changed:
@@ -81,28 +94,14 @@ class Store:
         if work.operations.changed:
             self.on_operation_change()
 
+    @property
+    def waiting(self) -> int:
+        """How many writers queue now."""
+        return self._writers.waiting
+
     def close(self) -> None:
         """Close all connections."""
-        with self._glancing:
-            if self._glancer is not None:
-                self._glancer.close()
-        self._engine.dispose()
-
-
-def _open(path: Path) -> Engine:
-    engine = create_engine(f"sqlite:///{path}", pool_size=8, max_overflow=8)
-
-    @event.listens_for(engine, "connect")
-    def connect(connection: sqlite3.Connection, _record: Any) -> None:
-        # SQLAlchemy begins transactions itself, below: sqlite3 would begin them too late, at the first write.
-        connection.isolation_level = None
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=10000"):
-            connection.execute(f"PRAGMA {pragma}")
-
-    @event.listens_for(engine, "begin")
-    def begin(connection: Connection) -> None:
-        # A transaction that starts as a reader and turns writer can fail at that turn; so writers say so first.
-        writes = connection.get_execution_options().get("skerry_writes")
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-    return engine
+        self._writers.close()
+        self._readers.close()
+        self._glances.close()
+        self._database.close()

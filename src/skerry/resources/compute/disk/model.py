@@ -96,6 +96,7 @@ def create_os_disk(
     )
     set_body(row, disk)
     context.work.resources.save(row)
+    context.work.resources.set_tags(row.key, disk.tags or {})
     return row
 
 

@@ -116,7 +116,7 @@ def _put(context: StepContext, resource: PlannedResource) -> Body:
         "status": "Succeeded",
     }
     try:
-        with context.work.connection.begin_nested():
+        with context.work.savepoint():
             body = resource.body(lambda *asked: _reference(context, *asked))
             result = context.service.put(context.work, parse_id(resource.id), body)
             if result.operation is not None:

@@ -36,7 +36,7 @@ def _sweep(context: StepContext) -> Outcome:
 def _delete(context: StepContext, row: ResourceRow) -> ErrorDetail | None:
     """Delete one resource, or begin to; the refusal if something still refers to it."""
     try:
-        with context.work.connection.begin_nested():
+        with context.work.savepoint():
             result = context.service.delete(context.work, parse_id(row.id), forced=True)
             if result.operation is not None:
                 result.operation.state["waiter"] = context.operation.id
