@@ -19,7 +19,7 @@ def cloud() -> Iterator[Cloud]:
     for tool, how in ((AZ, "make test"), (SDK, "make test")):
         assert tool.exists(), f"{tool} is missing: `{how}` installs it"
     folder = Path(tempfile.mkdtemp(prefix="skerry-test-"))
-    found = Cloud(folder / "state", _free_port(), folder / "id_ed25519")
+    found = Cloud(folder / "state", free_port(), folder / "id_ed25519")
     found.environment = {**os.environ, "SKERRY_STATE": str(found.state), "SKERRY_AZ": str(AZ)}
     found.run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", found.key)
     found.skerry("image", "build", "debian-12")
@@ -40,7 +40,8 @@ def _exports(text: str) -> dict[str, str]:
     return {name: value for name, _, value in pairs if name not in ("PATH", "PWD", "_", "SHLVL")}
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A TCP port that nobody has now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

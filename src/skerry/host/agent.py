@@ -139,8 +139,8 @@ class Agent:
 
     def _round(self) -> None:
         spec = self._spec
-        machines = self._compute.machines()
         if spec is not None:
+            machines = self._compute.machines()
             self.guests.update(spec.vms)
             self._list_disks()
             due = self._converge_disks(spec, machines)
@@ -148,7 +148,7 @@ class Agent:
             due |= self._converge_vms(spec, self._compute.machines())
             self._jobs.keep_failures(due)
             self._advance(spec)
-        self._report(spec, self._compute.machines())
+            self._report(spec, self._compute.machines())
 
     # --- disks -------------------------------------------------------------------------------------------------
 
@@ -285,8 +285,11 @@ class Agent:
 
     # --- the report --------------------------------------------------------------------------------------------
 
-    def _report(self, spec: HostSpec | None, machines: Mapping[str, Machine]) -> None:
-        """Send what changed, at once; send it unchanged every HEARTBEAT seconds."""
+    def _report(self, spec: HostSpec, machines: Mapping[str, Machine]) -> None:
+        """Send what changed, at once; send it unchanged every HEARTBEAT seconds.
+
+        Never before there is a spec: a report without VMs would say that none runs.
+        """
         observed = self._observe(spec, machines)
         now = time.monotonic()
         if self._reported and self._reported[0] == observed and now - self._reported[1] < HEARTBEAT:
@@ -294,9 +297,9 @@ class Agent:
         self._source.report(observed)
         self._reported = (observed, now)
 
-    def _observe(self, spec: HostSpec | None, machines: Mapping[str, Machine]) -> Observed:
-        wanted = {vm.id: vm for vm in spec.vms} if spec else {}
-        vms = sorted(wanted.keys() | machines.keys()) if spec else []
+    def _observe(self, spec: HostSpec, machines: Mapping[str, Machine]) -> Observed:
+        wanted = {vm.id: vm for vm in spec.vms}
+        vms = sorted(wanted.keys() | machines.keys())
         return Observed(
             revision=self._revision,
             capacity=replace(self._capacity, disk_bytes=free_gib(self._storage.free_bytes)),
@@ -325,11 +328,11 @@ class Agent:
             agent_version=machine.agent_version,
         )
 
-    def _observe_disks(self, spec: HostSpec | None) -> list[DiskObserved]:
+    def _observe_disks(self, spec: HostSpec) -> list[DiskObserved]:
         """Every disk that is here, and those of the spec that could not be made."""
         failed = {
             disk.id: DiskObserved(id=disk.id, ready=False, message=problem)
-            for disk in (spec.disks if spec else ())
+            for disk in spec.disks
             if (problem := self._jobs.problem(("disk", disk.id)))
         }
         here = {

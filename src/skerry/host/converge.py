@@ -5,7 +5,8 @@
            stop, restart order▼  │after the reap, when it should run
                             stopping ──halted, or grace over──▶ kill
 
-A restart re-creates the QEMU process, so that changed sizes, disks and NICs take effect.
+A machine that was lost (its process or its whole host ended) is started again without an order. A restart re-creates
+the QEMU process, so that changed sizes, disks and NICs take effect.
 """
 
 from dataclasses import dataclass
@@ -61,7 +62,7 @@ def should_start(vm: VmSpec, machine: Machine | None) -> bool:
     """Whether a VM that isn't running should be. One that halted by itself waits for a newer order."""
     if vm.power == "stopped":
         return False
-    if machine is None or machine.reason in ("host-rebooted", "asked", ""):
+    if machine is None or machine.reason in ("host-rebooted", "lost", "asked", ""):
         return True
     return vm.start_generation > machine.start_generation or vm.restart_generation > machine.restart_generation
 

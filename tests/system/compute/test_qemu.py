@@ -1,5 +1,6 @@
 """The QEMU driver on real QEMU processes with a tiny guest."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -59,6 +60,10 @@ class Host:
 
     def halted(self, vm: VmSpec) -> Machine:
         self.until(lambda: self.machine(vm).state == "halted")
+        return self.machine(vm)
+
+    def gone(self, vm: VmSpec) -> Machine:
+        self.until(lambda: not self.machine(vm).process)
         return self.machine(vm)
 
     def type(self, vm: VmSpec, key: bytes) -> None:
@@ -158,13 +163,24 @@ def test_events_tell_of_a_panic(host: Host) -> None:
     host.until(lambda: vm.id in seen)
 
 
-def test_a_process_that_dies_is_a_crash(host: Host) -> None:
+def test_a_process_that_dies_is_lost_and_one_that_always_does_crashed(host: Host) -> None:
     vm = host.boot()
+    for number in (signal.SIGKILL, signal.SIGSEGV, signal.SIGKILL):
+        os.kill(host.record(vm).pid, number)
+        machine = host.gone(vm)
+        assert machine.reason == "lost"
+        assert number.name in machine.message
+        host.boot(vm)
+        assert host.machine(vm).state == "running"
+        assert "started again" in host.machine(vm).message
     os.kill(host.record(vm).pid, signal.SIGKILL)
-    machine = host.halted(vm)
-    assert (machine.reason, machine.process) == ("crashed", False)
-    host.boot(vm)
-    assert host.machine(vm).state == "running"
+    machine = host.gone(vm)
+    assert machine.reason == "crashed"
+    assert "4 times" in machine.message
+    host.boot(replace(vm, start_generation=2))
+    assert host.machine(vm).message == ""
+    os.kill(host.record(vm).pid, signal.SIGKILL)
+    assert host.halted(vm).reason == "lost"
 
 
 def test_start_is_a_no_op_while_it_lives(host: Host) -> None:
@@ -207,7 +223,7 @@ def test_a_guest_that_died_while_skerry_was_away(host: Host) -> None:
         host.until(lambda: process.look_up(pid) is None)
 
     host.restart_skerry(die)
-    assert host.machine(vm).reason == "crashed"
+    assert host.machine(vm).reason == "lost"
 
 
 def test_a_guest_that_ran_before_the_host_was_rebooted(host: Host) -> None:
@@ -229,6 +245,60 @@ def test_a_process_whose_pid_was_never_noted_is_found(host: Host) -> None:
     assert host.machine(vm).state == "running"
     host.compute.kill(vm.id)
     assert process.look_up(pid) is None
+
+
+@pytest.mark.parametrize("damaged", ["", "{", '{"id": 7}', None])
+def test_a_guest_whose_record_is_gone_is_known_by_its_process(host: Host, damaged: str | None) -> None:
+    vm = host.boot()
+    before = host.record(vm)
+
+    def spoil() -> None:
+        path = host.folder(vm) / record.FILE
+        path.unlink() if damaged is None else path.write_text(damaged)
+
+    host.restart_skerry(spoil)
+    assert (host.machine(vm).process, host.machine(vm).state) == (True, "running")
+    host.compute.acknowledge(vm.id, 1)
+    kept = host.record(vm)
+    assert (kept.pid, kept.started, kept.boot, kept.machine) == (
+        before.pid,
+        before.started,
+        before.boot,
+        before.machine,
+    )
+    host.compute.forget(vm.id)
+    assert process.look_up(before.pid) is None
+
+
+def test_what_a_kill_left_of_a_folder_is_found_or_removed(host: Host) -> None:
+    vm = host.vm()
+
+    def leave() -> None:
+        host.folder(vm).mkdir()
+        (host.state / "vms" / ".half-gone").mkdir()
+
+    host.restart_skerry(leave)
+    assert (host.machine(vm).process, host.machine(vm).reason) == (False, "")
+    assert [path.name for path in (host.state / "vms").iterdir()] == [vm.id]
+    host.compute.forget(vm.id)
+    assert list((host.state / "vms").iterdir()) == []
+
+
+def test_a_full_disk_starts_nothing_and_stops_all_the_same(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    vm, other = host.boot(), host.vm()
+    pid = host.record(vm).pid
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(record, "save", full)
+        with pytest.raises(HostError, match=r"nothing was started.*No space left"):
+            host.compute.start(other, [host.disk(other)], [])
+        host.compute.kill(vm.id)
+        assert process.look_up(pid) is None
+        assert host.record(vm).reason == ""
+    host.until(lambda: host.record(vm).reason == "asked")
 
 
 @pytest.mark.parametrize(

@@ -38,8 +38,11 @@ class Source:
         self._changed = threading.Condition()
         self._spec: HostSpec | None = None
         self.observed: Observed | None = None
+        self.reports: list[Observed] = []
+        self.asked = threading.Event()
 
     def desired(self, newer_than: int, timeout: float) -> HostSpec | None:
+        self.asked.set()
         with self._changed:
             self._changed.wait_for(
                 lambda: self._spec is not None and self._spec.revision > newer_than, min(timeout, 0.05)
@@ -49,6 +52,7 @@ class Source:
     def report(self, observed: Observed) -> None:
         with self._changed:
             self.observed = observed
+            self.reports.append(observed)
             self._changed.notify_all()
 
     def order(self, spec: HostSpec) -> None:
@@ -188,6 +192,13 @@ def test_a_guest_that_shut_itself_down_waits_for_a_newer_order(host: Host) -> No
     assert host.starts(A) == 2
 
 
+def test_a_lost_guest_is_started_again(host: Host) -> None:
+    host.source.order(spec(1, vm()))
+    host.source.wait_vm(A, lambda one: one.power == "running")
+    host.compute.lose(A)
+    host.source.wait_vm(A, lambda one: one.power == "running" and host.compute.calls.count(("start", A)) == 2)
+
+
 def test_a_crash_stays_stopped_and_says_so(host: Host) -> None:
     host.source.order(spec(1, vm()))
     host.source.wait_vm(A, lambda one: one.power == "running")
@@ -309,7 +320,10 @@ def test_stopping_keeps_or_halts_the_guests(keep: bool) -> None:
     assert host.network.closed is keep
 
 
-def test_nothing_is_torn_down_before_the_first_spec(host: Host) -> None:
+def test_nothing_is_torn_down_or_reported_before_the_first_spec(host: Host) -> None:
     host.compute.start(vm(), [DiskFile("/d", "raw")], [0])
-    assert host.source.wait(lambda _: True).vms == ()
+    host.source.asked.wait(LONG)
     assert host.compute.machines()[A].process
+    host.source.order(spec(1, vm()))
+    host.source.wait_vm(A, lambda one: one.power == "running")
+    assert [one.id for one in host.source.reports[0].vms] == [A]

@@ -6,7 +6,7 @@ from typing import Literal, Protocol
 
 from skerry.hostspec import VmSpec
 
-Reason = Literal["guest-shutdown", "crashed", "host-rebooted", "asked", ""]
+Reason = Literal["guest-shutdown", "crashed", "lost", "host-rebooted", "asked", ""]
 
 
 @dataclass(frozen=True)
@@ -14,7 +14,8 @@ class Machine:
     """A VM as the hypervisor knows it.
 
     `process`: its QEMU lives. `state`: running, or halted (the guest powered off, or the process is gone).
-    `reason`: why it is halted. `start_generation`, `restart_generation`: the last orders carried out, kept on disk.
+    `reason`: why it is halted; `lost`: its process ended unexpectedly and is to be started again.
+    `start_generation`, `restart_generation`: the last orders carried out, kept on disk.
     `disks`: ids of the disks that it was last started with.
     """
 

@@ -110,8 +110,12 @@ class FakeCompute:
         self._change(vm, state="halted", reason="guest-shutdown")
 
     def crash(self, vm: str) -> None:
-        """Its QEMU process dies."""
+        """Its QEMU process dies once too often, or its kernel panics: it stays stopped."""
         self._change(vm, process=False, state="halted", reason="crashed", message="the QEMU process ended unexpectedly")
+
+    def lose(self, vm: str) -> None:
+        """Its QEMU process dies for the first time: the agent is to start it again."""
+        self._change(vm, process=False, state="halted", reason="lost", message="the QEMU process ended unexpectedly")
 
     def reboot_host(self) -> None:
         """Every running process is gone as after a power cut."""

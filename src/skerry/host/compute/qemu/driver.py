@@ -1,5 +1,7 @@
 """The QEMU driver: one Guest per folder under STATE/vms. QEMU processes outlive it and are adopted by the next."""
 
+import re
+import shutil
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -8,18 +10,20 @@ from typing import Literal
 import structlog
 
 from skerry.host.compute.driver import DiskFile, Machine
-from skerry.host.compute.qemu import record
+from skerry.host.compute.qemu import process, record
 from skerry.host.compute.qemu.guest import Guest
 from skerry.host.compute.qemu.launch import Setting
 from skerry.host.compute.qemu.machine_types import newest_q35
 from skerry.host.compute.qemu.process import identity
 from skerry.host.compute.qemu.qmp import Loop
 from skerry.host.compute.qemu.record import Record
+from skerry.host.files import sync
 from skerry.hostspec import VmSpec
 
 log = structlog.get_logger()
 
 TEND_SECONDS = 2.0
+_VM_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class QemuCompute:
@@ -90,13 +94,21 @@ class QemuCompute:
 
     def _adopt(self) -> None:
         for folder in sorted(self._folder.iterdir()):
-            kept = record.load(folder)
-            if kept is None:
-                continue
-            guest = Guest(folder, kept, self._setting, self._loop, self._changed)
-            guest.adopt()
-            self._guests[kept.id] = guest
-            log.info("found a VM", vm=kept.id, state=guest.machine().state, reason=kept.reason)
+            if folder.name.startswith("."):  # being removed when Skerry was killed
+                shutil.rmtree(folder, ignore_errors=True)
+            elif _VM_ID.fullmatch(folder.name):
+                self._guests[folder.name] = self._adopted(folder)
+
+    def _adopted(self, folder: Path) -> Guest:
+        """The guest of a folder. Without a record it has never run, or it is known by its process alone."""
+        kept = record.load(folder)
+        if kept is None:
+            machine = process.machine_of(folder.name) or newest_q35(self._setting.binary)
+            kept = Record(folder.name, machine)
+        guest = Guest(folder, kept, self._setting, self._loop, self._changed)
+        guest.adopt()
+        log.info("found a VM", vm=kept.id, state=guest.machine().state, reason=guest.machine().reason)
+        return guest
 
     def _guest(self, vm: str) -> Guest:
         """The VM's guest, made with the newest machine type when it is new here."""
@@ -105,6 +117,7 @@ class QemuCompute:
             if vm not in self._guests:
                 folder = self._folder / vm
                 folder.mkdir(mode=0o700, exist_ok=True)
+                sync(self._folder)
                 self._guests[vm] = Guest(folder, Record(vm, machine), self._setting, self._loop, self._changed)
             return self._guests[vm]
 

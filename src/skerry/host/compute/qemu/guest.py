@@ -2,10 +2,13 @@
 
     halted ──start──▶ running ──SHUTDOWN event───────▶ halted (asked | guest-shutdown), process paused
       ▲                  ├──GUEST_PANICKED event────▶ halted (crashed), process paused
-      └──kill────────────┴──connection and process lost──▶ halted (crashed)
+      └──kill────────────┴──connection and process lost──▶ halted (lost; crashed after too many of these)
 
 `record` on disk is written at every arrow. The lock keeps start, kill and forget of one VM apart; events only set
 fields and never wait for it.
+
+A QEMU that ends though nobody asked is started again, as Azure heals a VM whose host fails. After MOST_LOST times, none
+of which had run for SOUND_SECONDS, it would only end again: then it stays stopped until it is ordered to start.
 """
 
 import shutil
@@ -33,6 +36,7 @@ log = structlog.get_logger()
 
 START_SECONDS, RECONNECT_SECONDS = 30.0, 5.0
 DIED = "the QEMU process ended unexpectedly"
+MOST_LOST, SOUND_SECONDS = 3, 600.0
 PANICKED = "the guest's kernel panicked; the serial log shows why"
 
 
@@ -55,6 +59,7 @@ class Guest:
         self._monitor: Monitor | None = None
         self._asked = False
         self._trouble = ""
+        self._unsaved = ""
 
     def machine(self) -> Machine:
         """What is known now; nothing is asked of anyone."""
@@ -69,7 +74,7 @@ class Guest:
             vcpus=kept.vcpus,
             memory_bytes=kept.memory_bytes,
             agent_version=kept.agent_version,
-            message=kept.message or self._trouble,
+            message=self._trouble or kept.message,
             disks=kept.disks,
         )
 
@@ -80,7 +85,7 @@ class Guest:
         with self._lock:
             if self._process is not None:
                 return
-            self._note(pid=0, boot=process.boot_id(), reason="", message="", disks=_ids(vm))
+            self._begin(vm)
             launched = launch(self._setting, self._record.machine, self._folder, vm, disks=disks, taps=taps)
             try:
                 self._settle(vm, launched)
@@ -113,10 +118,14 @@ class Guest:
         self._changed(self._record.id)
 
     def forget(self) -> None:
-        """Kill and remove the folder."""
+        """Kill and remove the folder; the rename keeps a killed Skerry from leaving a part of it."""
         with self._lock:
             self.kill()
-            shutil.rmtree(self._folder)
+            trash = self._folder.with_name(f".{self._folder.name}")
+            with suppress(FileNotFoundError):
+                self._folder.rename(trash)
+            with suppress(FileNotFoundError):
+                shutil.rmtree(trash)
 
     def close(self) -> None:
         """Disconnect from a guest that goes on."""
@@ -129,6 +138,8 @@ class Guest:
 
     def tend(self) -> None:
         """What is due now and then: keep the serial log small, look after a QEMU whose monitor is lost."""
+        if self._unsaved:
+            self._note()
         serial.rotate(self._folder)
         if self._process is not None and self._monitor is None:
             self._after_close()
@@ -144,15 +155,19 @@ class Guest:
         found = self._find()
         if found is None:
             if not self._record.reason and self._record.start_generation:
-                rebooted = self._record.boot != process.boot_id()
-                self._halted("host-rebooted" if rebooted else "crashed", "" if rebooted else DIED)
+                if self._record.boot != process.boot_id():
+                    self._halted("host-rebooted")
+                else:
+                    self._lost("while Skerry was away")
             return
         self._process = found
+        if (kept := self._record).pid != found.pid or not kept.boot:
+            self._note(pid=found.pid, started=found.started, boot=process.boot_id())
         self._reconnect()
 
     def _find(self) -> Process | None:
         kept = self._record
-        if kept.boot != process.boot_id() or (kept.pid == 0 and kept.reason):
+        if (kept.boot and kept.boot != process.boot_id()) or (kept.pid == 0 and kept.reason):
             return None
         if kept.pid == 0:
             return process.find_qemu(kept.id)
@@ -160,6 +175,22 @@ class Guest:
         return known if process.is_qemu_of(known, kept.id) else None
 
     # --- starting ----------------------------------------------------------------------------------------------
+
+    def _begin(self, vm: VmSpec) -> None:
+        """Note durably that a process of the VM may run from now on. Raises HostError where that can't be written."""
+        kept = self._record
+        ordered = vm.start_generation > kept.start_generation or vm.restart_generation > kept.restart_generation
+        again = kept.reason == "lost" and not ordered
+        self._note(
+            pid=0,
+            boot=process.boot_id(),
+            reason="",
+            message=f"{kept.message}; it was started again" if again else "",
+            lost=kept.lost if again else 0,
+            disks=_ids(vm),
+        )
+        if self._unsaved:
+            raise HostError(f"nothing was started: {self._unsaved}")
 
     def _settle(self, vm: VmSpec, launched: Launched) -> None:
         """Note the process at once, so that it is never lost; then wait for its monitor."""
@@ -253,10 +284,13 @@ class Guest:
             if self._still_alive(alive):
                 self._reconnect()
                 return
-            words = self._launched.last_words() if self._launched else ""
+            launched = self._launched
+            words = launched.last_words() if launched else ""
+            # The reason first: a machine that is halted for none is started again.
+            self._lost(": ".join(part for part in (launched.how if launched else "", words) if part))
             self._process = None
             self._let_go()
-            self._halted("crashed", f"{DIED}: {words}" if words else DIED)
+        self._changed(self._record.id)
 
     def _still_alive(self, alive: Process, seconds: float = 2.0) -> bool:
         """Whether the process is there for good; one that closes its connection mostly is about to end."""
@@ -286,6 +320,19 @@ class Guest:
             log.info("guest halted", vm=self._record.id, reason=reason, message=message)
         self._changed(self._record.id)
 
+    def _lost(self, words: str) -> None:
+        """The process ended though nobody asked; `words` say how."""
+        times = 1 if process.age(self._record.started) > SOUND_SECONDS else self._record.lost + 1
+        message = f"{DIED} ({words})" if words else DIED
+        if self._record.reason:  # it was halted before, and paused
+            return
+        if times <= MOST_LOST:
+            self._note(reason="lost", message=message, lost=times)
+        else:
+            message = f"{message}, {times} times in a row; it stays stopped until it is started"
+            self._note(reason="crashed", message=message, lost=0)
+        log.warning("guest lost", vm=self._record.id, reason=self._record.reason, message=message)
+
     def _let_go(self) -> None:
         """Drop the connection, the child and its pipe. The process is gone."""
         if self._monitor is not None:
@@ -298,10 +345,16 @@ class Guest:
         self._launched = None
 
     def _note(self, **changes: object) -> None:
+        """Change the record. Where it can't be written (a full disk) it holds in memory; `tend` writes it later."""
         with self._saving:
             self._record = replace(self._record, **changes)
-            if self._folder.is_dir():
-                record.save(self._folder, self._record)
+            try:
+                if self._folder.is_dir():
+                    record.save(self._folder, self._record)
+                self._unsaved = ""
+            except OSError as error:
+                self._unsaved = f"{self._folder} can't be written: {error.strerror}"
+                log.warning("a VM's record could not be written", vm=self._record.id, error=self._unsaved)
 
 
 def _ids(vm: VmSpec) -> tuple[str, ...]:

@@ -45,6 +45,8 @@ class Launched:
     argv: list[str]
     pid: int
     errors: int
+    how: str = ""
+    """How it ended, once that is known."""
 
     def last_words(self) -> str:
         """What it printed since the last look."""
@@ -55,9 +57,12 @@ class Launched:
     def reap(self, *, wait: bool = False) -> bool:
         """Whether it has ended, waiting for it if `wait`; its entry in the process table is gone then."""
         try:
-            return os.waitpid(self.pid, 0 if wait else os.WNOHANG)[0] == self.pid
+            pid, status = os.waitpid(self.pid, 0 if wait else os.WNOHANG)
         except ChildProcessError:
             return True
+        if pid == self.pid:
+            self.how = process.ending(os.waitstatus_to_exitcode(status))
+        return pid == self.pid
 
     def let_go(self) -> None:
         """Close our end of the pipe. A QEMU that goes on loses what it prints, no more."""

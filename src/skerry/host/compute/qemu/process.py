@@ -7,6 +7,7 @@ import os
 import pwd
 import select
 import signal
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -98,6 +99,22 @@ def find_qemu(vm: str) -> Process | None:
     return None
 
 
+def machine_of(vm: str) -> str | None:
+    """The machine type of a QEMU that runs `vm`, from its command line."""
+    found = find_qemu(vm)
+    return next((word.split(",")[0] for word in _arguments(found.pid, b"-machine")), None) if found else None
+
+
+def age(started: int) -> float:
+    """Seconds since a process with this start time was started; large for 0."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - started / os.sysconf("SC_CLK_TCK")
+
+
+def ending(status: int) -> str:
+    """What an exit status says, negative for a signal."""
+    return f"killed by {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
+
+
 def end(process: Process) -> None:
     """End it, cleanly if it obeys within TERM_SECONDS, and wait until it is gone. Raises HostError if it stays."""
     try:
@@ -127,10 +144,10 @@ def _readable(descriptor: int, seconds: float) -> bool:
     return bool(poll.poll(seconds * 1000))
 
 
-def _arguments(pid: int) -> list[str]:
-    """The words after `-uuid` of a process's command line, or none."""
+def _arguments(pid: int, option: bytes = b"-uuid") -> list[str]:
+    """The words after `option` of a process's command line, or none."""
     try:
         words = (PROC / str(pid) / "cmdline").read_bytes().split(b"\0")
     except OSError:
         return []
-    return [following.decode(errors="replace") for word, following in pairwise(words) if word == b"-uuid"]
+    return [following.decode(errors="replace") for word, following in pairwise(words) if word == option]

@@ -16,7 +16,8 @@ FILE = "argv.json"
 class Record(msgspec.Struct, frozen=True):
     """`machine` is the machine type, pinned for the VM's life so that a newer QEMU doesn't change its hardware.
 
-    `argv`, `pid`, `started`, `boot` are of its last process (pid 0: none noted); `reason`: why it was last seen halted.
+    `argv`, `pid`, `started`, `boot` are of its last process (pid 0: none noted); `reason`: why it was last seen halted;
+    `lost`: how many processes in a row ended soon and unexpectedly.
     """
 
     id: str
@@ -33,6 +34,7 @@ class Record(msgspec.Struct, frozen=True):
     reason: Reason = ""
     message: str = ""
     agent_version: str = ""
+    lost: int = 0
 
 
 def save(folder: Path, record: Record) -> None:
@@ -41,11 +43,15 @@ def save(folder: Path, record: Record) -> None:
 
 
 def load(folder: Path) -> Record | None:
-    """The record, or None when there is none that can be read."""
+    """The record; None when there is none, or none that can be read: that one is put aside."""
     try:
         return msgspec.json.decode((folder / FILE).read_bytes(), type=Record)
     except FileNotFoundError:
         return None
-    except msgspec.DecodeError as error:
-        log.error("a VM's record can't be read; it is left alone", folder=str(folder), error=str(error))
+    except (OSError, msgspec.DecodeError) as error:
+        aside = folder / f"{FILE}.damaged"
+        log.error(
+            "a VM's record can't be read and is put aside", folder=str(folder), aside=str(aside), error=str(error)
+        )
+        (folder / FILE).replace(aside)
         return None

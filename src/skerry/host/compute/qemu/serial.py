@@ -26,8 +26,11 @@ def rotate(folder: Path) -> None:
     except FileNotFoundError:
         return
     beside = folder / f".{OLDER}.new"
-    beside.write_bytes(_end(log, MOST))
-    beside.replace(folder / OLDER)
+    try:
+        beside.write_bytes(_end(log, MOST))
+        beside.replace(folder / OLDER)
+    except OSError:  # the disk is full: a guest's log mustn't keep it so
+        beside.unlink(missing_ok=True)
     os.truncate(log, 0)
 
 
