@@ -284,7 +284,8 @@ class Guest:
             if self._still_alive(alive):
                 self._reconnect()
                 return
-            launched = self._launched
+            if launched := self._launched:
+                launched.reap(wait=True)
             words = launched.last_words() if launched else ""
             # The reason first: a machine that is halted for none is started again.
             self._lost(": ".join(part for part in (launched.how if launched else "", words) if part))
