@@ -6,16 +6,15 @@ a GET does (docs/decisions/0010).
 
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from urllib.parse import parse_qsl
 
 import structlog
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from skerry.arm import incoming
 from skerry.arm.body import MAX_BYTES
 from skerry.arm.errors import ArmError
-from skerry.arm.ids import split_path
 from skerry.arm.registry import check_api_version
 from skerry.arm.requests import JSON_TYPE, ArmRequest, ArmResponse, Caller
 from skerry.arm.routes import ROOTS, Routes, bad_method
@@ -85,22 +84,18 @@ class _Arm:
 
     async def _answer(self, scope: Scope, headers: Mapping[str, str], receive: Receive, request_id: str) -> ArmResponse:
         caller = self._authenticate(headers.get("authorization"))
-        query = _query(scope["query_string"])
+        query = incoming.query(scope["query_string"])
         check_api_version(query.get("api-version"))
+        segments = incoming.segments(scope)
+        base = incoming.base_url(scope["scheme"], headers.get("host"))
         body = await _body(receive)
-        method, segments = scope["method"], tuple(split_path(scope["path"]))
-        client = scope["client"][0] if scope.get("client") else ""
-        base = f"{scope['scheme']}://{headers.get('host', 'localhost')}"
+        if body:
+            incoming.check_media_type(headers.get("content-type"))
+        method, client = scope["method"], scope["client"][0] if scope.get("client") else ""
         request = ArmRequest(method, segments, query, headers, body, base, caller, client, request_id)
         if method not in METHODS:
             raise bad_method(request)
         return await self._routes.answer(request)
-
-
-def _query(text: bytes) -> Mapping[str, str]:
-    """The query's parameters by lower-case name; of one that stands there twice, the last."""
-    pairs = parse_qsl(text.decode("latin-1"), keep_blank_values=True)
-    return {name.lower(): value for name, value in pairs}
 
 
 async def _body(receive: Receive) -> bytes:

@@ -1,9 +1,13 @@
 """If-Match and If-None-Match (RFC 9110, section 13.1) on ETags like `W/"…"`."""
 
+import re
 from typing import Protocol
 
-from skerry.arm.errors import PreconditionFailed
+from skerry.arm.errors import BadRequest, PreconditionFailed
 from skerry.store import ResourceRow
+
+_TAG = r'(?:\*|(?:W/)?"[^"]*"|[A-Za-z0-9-]+)'  # Azure's clients also send a bare tag
+_TAGS = re.compile(rf"\s*{_TAG}(?:\s*,\s*{_TAG})*\s*")
 
 
 class HasConditions(Protocol):
@@ -23,7 +27,13 @@ def _names(header: str, row: ResourceRow | None) -> bool:
 
 
 def check_conditions(conditions: HasConditions, row: ResourceRow | None) -> None:
-    """Raises PreconditionFailed when the row (None: no such resource) doesn't meet the conditions."""
+    """Raises PreconditionFailed when the row (None: no such resource) doesn't meet the conditions.
+
+    Raises BadRequest for a condition that is none.
+    """
+    for name, header in (("If-Match", conditions.if_match), ("If-None-Match", conditions.if_none_match)):
+        if header and (len(header) > 1024 or not _TAGS.fullmatch(header)):
+            raise BadRequest("InvalidHeaderValue", f"The {name} header is neither '*' nor a list of ETags.")
     if conditions.if_match and not _names(conditions.if_match, row):
         raise PreconditionFailed(
             "PreconditionFailed",

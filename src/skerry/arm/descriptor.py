@@ -3,9 +3,9 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from skerry.arm.errors import ArmError, BadRequest, Conflict, NotFound
 from skerry.arm.ids import ResourceId, parse_id
@@ -17,17 +17,22 @@ if TYPE_CHECKING:
 
 Body = dict[str, Any]
 NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,78}[A-Za-z0-9_])?")
+T = TypeVar("T")
+ReadOnly = Annotated[T, Meta(extra_json_schema={"readOnly": True})]  # the server writes it; clients may send it back
+Id = Annotated[str, Meta(max_length=2048)]
+Text = Annotated[str, Meta(max_length=256)]
+Tags = dict[Annotated[str, Meta(max_length=512)], Text]
 
 
 class ArmResource(Struct, rename="camel", omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
     """What every resource has. A type's Struct extends it and adds `properties` and what else stands beside them."""
 
-    id: str = ""
-    name: str = ""
-    type: str = ""
-    location: str | None = None
-    tags: dict[str, str] | None = None
-    etag: str | None = None
+    id: ReadOnly[str] = ""
+    name: ReadOnly[str] = ""
+    type: ReadOnly[str] = ""
+    location: Text | None = None
+    tags: Annotated[Tags, Meta(max_length=50)] | None = None
+    etag: ReadOnly[str | None] = None
 
 
 class Properties(Struct, rename="camel", omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
@@ -37,14 +42,7 @@ class Properties(Struct, rename="camel", omit_defaults=True, forbid_unknown_fiel
 class SubResource(Properties):
     """A reference by id."""
 
-    id: str
-
-
-class Sku(Properties):
-    """A resource's `sku`."""
-
-    name: str
-    tier: str | None = None
+    id: Id
 
 
 M = TypeVar("M", bound=ArmResource)

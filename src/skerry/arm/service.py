@@ -3,6 +3,8 @@
 The wire and the deployment engine both call this: a template's resource passes the same checks as a PUT.
 """
 
+import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -30,6 +32,8 @@ from skerry.arm.rows import body_of, model_of, set_body
 from skerry.arm.secrets import Secrets
 from skerry.hostspec.client import HostGateway
 from skerry.store import Link, OperationRow, ResourceRow, UnitOfWork
+
+_TAG_NAME = re.compile(r"[^<>%&\\?/\x00-\x1f\x7f]{1,512}")
 
 
 @dataclass(frozen=True)
@@ -300,13 +304,21 @@ def _refuse_read_only(kind: AnyType) -> None:
 
 def _check_tags(tags: Mapping[str, str]) -> None:
     """ARM's limits: 50 tags, names of 512 and values of 256 characters."""
-    bad = next((n for n, v in tags.items() if not 0 < len(n) <= 512 or len(v) > 256 or set(n) & set("<>%&\\?/")), None)
+    bad = next((n for n, v in tags.items() if not _TAG_NAME.fullmatch(n) or len(v) > 256 or "\0" in v), None)
     if bad is not None:
         raise BadRequest(
             "InvalidTagName",
             f"The tag '{bad[:64]}' is not allowed: its name or value is too long "
-            "(512, 256 characters) or its name has one of < > % & \\ ? /",
-            target="tags",
+            "(512, 256 characters) or its name has one of < > % & \\ ? / or a control character",
+            target=f"tags.{bad[:64]}",
+        )
+    names = Counter(name.lower() for name in tags)
+    twice = next((name for name in tags if names[name.lower()] > 1), None)
+    if twice is not None:
+        raise BadRequest(
+            "InvalidTagName",
+            f"The tag '{twice}' stands there in two casings: tag names match without regard to case.",
+            target=f"tags.{twice[:64]}",
         )
     if len(tags) > 50:
         raise BadRequest("TooManyTags", f"There are {len(tags)} tags; at most 50 are allowed.", target="tags")

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.serialization import load_ssh_public_key
 from skerry.arm.errors import BadRequest
 
 MIN_RSA_BITS, MAX_RSA_BITS = 2048, 16384
+MAX_KEY = 8192  # characters, with its comment
 _TYPES = ("ssh-rsa", "ssh-ed25519")
 
 

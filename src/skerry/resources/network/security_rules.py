@@ -5,15 +5,22 @@ Source: https://learn.microsoft.com/azure/virtual-network/network-security-group
 
 import re
 from ipaddress import IPv4Network, ip_network
+from typing import Annotated, Literal
 
-from skerry.arm.descriptor import Properties
+from msgspec import Meta
+
+from skerry.arm.descriptor import Properties, ReadOnly
 from skerry.arm.errors import BadRequest
 from skerry.hostspec import SecurityRule as RuleSpec
-from skerry.resources.network.shared import DEFAULT_RULE, Child, one_of, unsupported
+from skerry.resources.network.shared import DEFAULT_RULE, FORMAT, Child, Prefix, unsupported
 
-PROTOCOLS = ("Tcp", "Udp", "Icmp", "Esp", "Ah", "*")
+Protocol = Annotated[Literal["Tcp", "Udp", "Icmp", "Esp", "Ah", "*"], FORMAT]
+Access = Annotated[Literal["Allow", "Deny"], FORMAT]
+Direction = Annotated[Literal["Inbound", "Outbound"], FORMAT]
+Priority = Annotated[int, Meta(ge=100, le=4096, extra={"code": "SecurityRuleInvalidPriority"})]
+Description = Annotated[str, Meta(max_length=140, extra={"code": "SecurityRuleDescriptionTooLong"})]
+Ports = Annotated[str, Meta(max_length=16, extra={"code": "SecurityRuleInvalidPortRange"})]
 TAGS = ("*", "VirtualNetwork", "Internet", "AzureLoadBalancer")
-LOWEST, HIGHEST = 100, 4096
 _PORTS = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?")
 _PREFIX = re.compile(r"[0-9a-fA-F.:]+(/[0-9]{1,3})?")
 _FIELDS = ("source_port_range", "destination_port_range", "source_address_prefix", "destination_address_prefix")
@@ -22,20 +29,20 @@ _FIELDS = ("source_port_range", "destination_port_range", "source_address_prefix
 class SecurityRuleProperties(Properties):
     """`properties` of a rule. Of each pair of members, singular and plural, exactly one is given."""
 
-    protocol: str
-    access: str
-    direction: str
-    priority: int
-    description: str | None = None
-    source_port_range: str | None = None
-    source_port_ranges: list[str] | None = None
-    destination_port_range: str | None = None
-    destination_port_ranges: list[str] | None = None
-    source_address_prefix: str | None = None
-    source_address_prefixes: list[str] | None = None
-    destination_address_prefix: str | None = None
-    destination_address_prefixes: list[str] | None = None
-    provisioning_state: str | None = None
+    protocol: Protocol
+    access: Access
+    direction: Direction
+    priority: Priority
+    description: Description | None = None
+    source_port_range: Ports | None = None
+    source_port_ranges: Annotated[list[Ports], Meta(max_length=4000)] | None = None
+    destination_port_range: Ports | None = None
+    destination_port_ranges: Annotated[list[Ports], Meta(max_length=4000)] | None = None
+    source_address_prefix: Prefix | None = None
+    source_address_prefixes: Annotated[list[Prefix], Meta(max_length=4000)] | None = None
+    destination_address_prefix: Prefix | None = None
+    destination_address_prefixes: Annotated[list[Prefix], Meta(max_length=4000)] | None = None
+    provisioning_state: ReadOnly[str | None] = None
 
 
 class SecurityRule(Child, kw_only=True):
@@ -44,23 +51,21 @@ class SecurityRule(Child, kw_only=True):
     properties: SecurityRuleProperties
 
 
+class DefaultRuleProperties(SecurityRuleProperties, kw_only=True):
+    """The same with a priority behind all others."""
+
+    priority: int
+
+
+class DefaultSecurityRule(SecurityRule, kw_only=True):
+    """One of the six rules that every group ends with; clients may send it back."""
+
+    properties: DefaultRuleProperties
+
+
 def normalise(rule: SecurityRule) -> None:
     """Check a rule and give its values the form that GET shows. Raises BadRequest."""
     properties = rule.properties
-    properties.protocol = one_of(properties.protocol, PROTOCOLS, "protocol")
-    properties.access = one_of(properties.access, ("Allow", "Deny"), "access")
-    properties.direction = one_of(properties.direction, ("Inbound", "Outbound"), "direction")
-    if not LOWEST <= properties.priority <= HIGHEST:
-        raise BadRequest(
-            "SecurityRuleInvalidPriority",
-            f"Security rule has invalid Priority. Value provided: {properties.priority} Allowed range "
-            f"{LOWEST}-{HIGHEST}.",
-            target="priority",
-        )
-    if len(properties.description or "") > 140:
-        raise BadRequest(
-            "SecurityRuleDescriptionTooLong", "A rule's description has at most 140 characters.", target="description"
-        )
     for field in _FIELDS:
         _normalise_pair(rule, field)
     properties.provisioning_state = "Succeeded"
@@ -172,9 +177,9 @@ def rule_spec(rule: SecurityRule) -> RuleSpec:
     return RuleSpec(
         name=rule.name or "",
         priority=properties.priority,
-        direction=properties.direction,  # type: ignore[arg-type]  # one_of has checked these three
-        access=properties.access,  # type: ignore[arg-type]
-        protocol=properties.protocol,  # type: ignore[arg-type]
+        direction=properties.direction,
+        access=properties.access,
+        protocol=properties.protocol,
         source_prefixes=_prefixes(properties.source_address_prefix, properties.source_address_prefixes),
         source_ports=_ports(properties.source_port_range, properties.source_port_ranges),
         destination_prefixes=_prefixes(properties.destination_address_prefix, properties.destination_address_prefixes),
@@ -191,7 +196,7 @@ def _prefixes(single: str | None, several: list[str] | None) -> tuple[str, ...]:
     return tuple(text if text in TAGS else str(IPv4Network(text, strict=False)) for text in texts)
 
 
-def default_rules(nsg: str) -> list[SecurityRule]:
+def default_rules(nsg: str) -> list[DefaultSecurityRule]:
     """The six rules that every group ends with; `nsg` is the group's id."""
     rows = (
         ("AllowVnetInBound", "Allow inbound traffic from all VMs in VNET", "VirtualNetwork", "VirtualNetwork", 65000),
@@ -210,13 +215,13 @@ def default_rules(nsg: str) -> list[SecurityRule]:
     return [_default_rule(nsg, row) for row in rows]
 
 
-def _default_rule(nsg: str, row: tuple[str, str, str, str, int]) -> SecurityRule:
+def _default_rule(nsg: str, row: tuple[str, str, str, str, int]) -> DefaultSecurityRule:
     name, description, source, destination, priority = row
-    return SecurityRule(
+    return DefaultSecurityRule(
         id=f"{nsg}/defaultSecurityRules/{name}",
         name=name,
         type=DEFAULT_RULE,
-        properties=SecurityRuleProperties(
+        properties=DefaultRuleProperties(
             provisioning_state="Succeeded",
             description=description,
             protocol="*",

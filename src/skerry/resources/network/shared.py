@@ -1,9 +1,11 @@
 """What the network types' wire forms have in common."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
-from skerry.arm.descriptor import NAME, Body, Properties
+from msgspec import Meta
+
+from skerry.arm.descriptor import NAME, Body, Id, Properties, ReadOnly, Tags, Text
 from skerry.arm.errors import BadRequest
 
 VNET = "Microsoft.Network/virtualNetworks"
@@ -16,27 +18,33 @@ NIC = "Microsoft.Network/networkInterfaces"
 IP_CONFIGURATION = "Microsoft.Network/networkInterfaces/ipConfigurations"
 
 
+_NAME = {"pattern": rf"\A{NAME.pattern}\Z"}  # refused in Azure's own words by adopt
+FORMAT = Meta(extra={"code": "InvalidRequestFormat"})  # what Microsoft.Network says of a value that can't be one
+Prefix = Annotated[str, Meta(max_length=64)]
+Address = Annotated[str, Meta(max_length=64)]
+
+
 class Reference(Properties):
     """A reference by id. Clients may send the whole resource as they read it; only its id counts then."""
 
-    id: str
-    name: str | None = None
-    type: str | None = None
-    etag: str | None = None
-    location: str | None = None
-    tags: dict[str, str] | None = None
+    id: Id
+    name: Text | None = None
+    type: Text | None = None
+    etag: Text | None = None
+    location: Text | None = None
+    tags: Tags | None = None
     sku: dict[str, Any] | None = None
-    zones: list[str] | None = None
+    zones: Annotated[list[Text], Meta(max_length=3)] | None = None
     properties: dict[str, Any] | None = None
 
 
 class Child(Properties):
     """What every part with an id of its own has: a subnet, a rule, an ipConfiguration."""
 
-    id: str | None = None
-    name: str | None = None
-    type: str | None = None
-    etag: str | None = None
+    id: ReadOnly[str | None] = None
+    name: Annotated[str, Meta(extra_json_schema=_NAME)] | None = None
+    type: ReadOnly[str | None] = None
+    etag: ReadOnly[str | None] = None
 
 
 def invalid(message: str, target: str) -> BadRequest:

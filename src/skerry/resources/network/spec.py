@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from skerry.arm.ids import parse_id
 from skerry.arm.rows import Body, body_of
 from skerry.hostspec import NsgSpec, PortSpec, SubnetSpec, VmSpec, VnetSpec
-from skerry.resources.network.security_rules import SecurityRule, rule_spec
+from skerry.resources.network.security_rules import DefaultSecurityRule, rule_spec
 from skerry.store import ResourceRow, UnitOfWork
 
 _PLACE = ("host", "vm", "hostname")
@@ -148,7 +148,7 @@ def _subnet_spec(subnet: Body) -> SubnetSpec:
 def _nsg_spec(row: ResourceRow) -> NsgSpec:
     properties = body_of(row)["properties"]
     rules = [
-        rule_spec(msgspec.convert(rule, SecurityRule))
+        rule_spec(msgspec.convert(rule, DefaultSecurityRule))  # it holds any rule: all but the priority's bounds
         for rule in (*properties["securityRules"], *properties["defaultSecurityRules"])
     ]
     return NsgSpec(_opaque(row.key), tuple(sorted(rules, key=lambda rule: (rule.direction, rule.priority))))

@@ -9,12 +9,11 @@ from skerry.arm.errors import BadRequest, Conflict
 from skerry.arm.rows import new_operation
 from skerry.resources.compute.disk import steps
 from skerry.resources.compute.disk.model import GIB, TYPE, attached_to, default_properties, expand, in_use
-from skerry.resources.compute.disk.wire import Disk, check_size, disk_sku
+from skerry.resources.compute.disk.wire import Disk, disk_sku
 from skerry.store import OperationRow
 
 
 def _put(context: PutContext[Disk]) -> None:
-    check_size(context.new.properties.disk_size_gb)
     if context.old is None:
         _create(context)
     else:

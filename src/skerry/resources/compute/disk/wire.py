@@ -1,21 +1,21 @@
 """Microsoft.Compute/disks on the wire (https://learn.microsoft.com/rest/api/compute/disks)."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from msgspec import field
+from msgspec import Meta, field
 
-from skerry.arm.descriptor import ArmResource, Properties
-from skerry.arm.errors import BadRequest
+from skerry.arm.descriptor import ArmResource, Id, Properties, ReadOnly, Text
 
 StorageSku = Literal["Standard_LRS", "StandardSSD_LRS", "Premium_LRS", "StandardSSD_ZRS", "Premium_ZRS"]
-MAX_GB = 32767
+DiskGb = Annotated[int, Meta(ge=1, le=32767, extra={"code": "InvalidParameter"})]
+Zone = Literal["1", "2", "3"]
 
 
 class DiskSku(Properties):
     """What a disk would cost on Azure; on the host all are alike."""
 
     name: StorageSku
-    tier: str | None = None
+    tier: Text | None = None
 
 
 def disk_sku(name: StorageSku | None = None) -> DiskSku:
@@ -27,7 +27,7 @@ def disk_sku(name: StorageSku | None = None) -> DiskSku:
 class ImageDiskReference(Properties):
     """The image version that a disk was made from."""
 
-    id: str
+    id: Id
 
 
 class CreationData(Properties):
@@ -47,7 +47,7 @@ class SupportedCapabilities(Properties):
     """What a VM on this disk can be."""
 
     architecture: Literal["x64", "Arm64"] | None = None
-    disk_controller_types: str | None = None
+    disk_controller_types: Text | None = None
     accelerated_network: bool | None = None
 
 
@@ -55,34 +55,24 @@ class DiskProperties(Properties):
     """`properties` of a disk. Sizes are in GiB where the name says GB, as Azure has it."""
 
     creation_data: CreationData | None = None
-    disk_size_gb: int | None = field(default=None, name="diskSizeGB")
+    disk_size_gb: DiskGb | None = field(default=None, name="diskSizeGB")
     os_type: Literal["Linux", "Windows"] | None = None
     hyper_v_generation: Literal["V1", "V2"] | None = None
     supported_capabilities: SupportedCapabilities | None = None
     encryption: Encryption | None = None
     network_access_policy: Literal["AllowAll"] | None = None
     public_network_access: Literal["Enabled"] | None = None
-    disk_size_bytes: int | None = None
-    disk_state: str | None = None
-    time_created: str | None = None
-    unique_id: str | None = None
-    provisioning_state: str | None = None
+    disk_size_bytes: ReadOnly[int | None] = None
+    disk_state: ReadOnly[str | None] = None
+    time_created: ReadOnly[str | None] = None
+    unique_id: ReadOnly[str | None] = None
+    provisioning_state: ReadOnly[str | None] = None
 
 
 class Disk(ArmResource, kw_only=True):
     """A managed disk."""
 
     sku: DiskSku | None = None
-    zones: list[Literal["1", "2", "3"]] | None = None
-    managed_by: str | None = None
+    zones: Annotated[list[Zone], Meta(max_length=3)] | None = None
+    managed_by: ReadOnly[str | None] = None
     properties: DiskProperties
-
-
-def check_size(size_gb: int | None, target: str = "diskSizeGB") -> None:
-    """Raises BadRequest for a size that no disk can have."""
-    if size_gb is not None and not 1 <= size_gb <= MAX_GB:
-        raise BadRequest(
-            "InvalidParameter",
-            f"The value {size_gb} of parameter '{target}' is out of range: it must be 1 to {MAX_GB} GiB.",
-            target=target,
-        )

@@ -1,16 +1,17 @@
 """Microsoft.Compute/sshPublicKeys on the wire (https://learn.microsoft.com/rest/api/compute/ssh-public-keys)."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from msgspec import Struct, field
+from msgspec import Meta, Struct, field
 
 from skerry.arm.descriptor import ArmResource, Properties
+from skerry.resources.compute.keys import MAX_KEY
 
 
 class SshPublicKeyProperties(Properties):
     """The key; None until it is put or generated."""
 
-    public_key: str | None = None
+    public_key: Annotated[str, Meta(max_length=MAX_KEY)] | None = None
 
 
 class SshPublicKey(ArmResource, kw_only=True):

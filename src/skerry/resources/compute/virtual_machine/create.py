@@ -14,7 +14,7 @@ from skerry.resources.compute.catalogue.images import resolve
 from skerry.resources.compute.catalogue.sizes import Size, get_size
 from skerry.resources.compute.catalogue.usages import check_quota
 from skerry.resources.compute.disk import model as disks
-from skerry.resources.compute.disk.wire import Disk, check_size
+from skerry.resources.compute.disk.wire import Disk
 from skerry.resources.compute.keys import validate_public_key
 from skerry.resources.compute.passwords import check_admin_username, check_computer_name, check_password, hash_password
 from skerry.resources.compute.virtual_machine import steps
@@ -61,16 +61,10 @@ def create(context: PutContext[VirtualMachine]) -> None:
     if storage is None or storage.os_disk is None:
         raise missing("storageProfile.osDisk" if storage else "storageProfile")
     check_data_disks(storage)
-    option = storage.os_disk.create_option.lower()
-    if option == "fromimage":
+    if storage.os_disk.create_option == "FromImage":
         _from_image(context, storage, storage.os_disk)
-    elif option == "attach":
-        _attach(context, storage, storage.os_disk)
     else:
-        raise invalid(
-            f"The value '{storage.os_disk.create_option}' of osDisk.createOption is not one of FromImage, Attach.",
-            "osDisk.createOption",
-        )
+        _attach(context, storage, storage.os_disk)
     keep_user_data(context)
     properties.vm_id, properties.time_created = context.row.private["vm"], timestamp(time.time())
     properties.instance_view, properties.provisioning_state = None, "Creating"
@@ -138,7 +132,6 @@ def _from_image(context: PutContext[VirtualMachine], storage: StorageProfile, di
     context.row.private |= {"image": image.id, "firmware": "uefi" if image.generation == "V2" else "bios"}
     if disk.managed_disk is not None and disk.managed_disk.id is not None:
         raise invalid("managedDisk.id goes with createOption Attach only.", "osDisk.managedDisk.id")
-    check_size(disk.disk_size_gb, "osDisk.diskSizeGB")
     smallest = disks.image_size_gb(image)
     size = disk.disk_size_gb or max(smallest, 30)
     if size < smallest:
@@ -206,7 +199,6 @@ def _attach(context: PutContext[VirtualMachine], storage: StorageProfile, disk: 
 
 
 def _complete_disk(context: PutContext[VirtualMachine], disk: OsDisk, disk_id: str, model: Disk) -> None:
-    disk.create_option = "FromImage" if disk.create_option.lower() == "fromimage" else "Attach"
     disk.name = model.name
     disk.os_type = model.properties.os_type
     disk.caching = disk.caching or "ReadWrite"

@@ -73,8 +73,7 @@ def _storage(before: StorageProfile | None, now: StorageProfile | None) -> Stora
 
 
 def _os_disk(old: OsDisk, new: OsDisk) -> None:
-    if new.create_option.lower() != old.create_option.lower():
-        keep("osDisk.createOption", old.create_option, new.create_option)
+    keep("osDisk.createOption", old.create_option, new.create_option)
     keep("osDisk.name", old.name, new.name)
     keep("osDisk.osType", old.os_type, new.os_type)
     keep("osDisk.diskSizeGB", old.disk_size_gb, new.disk_size_gb)

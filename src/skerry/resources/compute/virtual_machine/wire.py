@@ -4,53 +4,59 @@ Source: https://learn.microsoft.com/rest/api/compute/virtual-machines/create-or-
 refused by name; a member whose type is a single literal is one whose other values Skerry doesn't support.
 """
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from msgspec import field
+from msgspec import Meta, field
 
-from skerry.arm.descriptor import ArmResource, Properties
-from skerry.resources.compute.disk.wire import StorageSku
+from skerry.arm.descriptor import NAME, ArmResource, Id, Properties, ReadOnly, Text
+from skerry.resources.compute.disk.wire import DiskGb, StorageSku, Zone
+from skerry.resources.compute.keys import MAX_KEY
 
 Caching = Literal["None", "ReadOnly", "ReadWrite"]
 DeleteOption = Literal["Delete", "Detach"]
+_PASSWORD = {"minLength": 12, "maxLength": 72, "writeOnly": True}  # refused in Azure's own words by check_password
+Base64 = Annotated[
+    str,
+    Meta(max_length=87380, extra_json_schema={"contentEncoding": "base64"}, extra={"code": "InvalidParameter"}),
+]
 
 
 class HardwareProfile(Properties):
     """The size by name."""
 
-    vm_size: str
+    vm_size: Text
 
 
 class ImageReference(Properties):
     """A platform image. `exactVersion` is what `latest` was when the VM was made."""
 
-    publisher: str | None = None
-    offer: str | None = None
-    sku: str | None = None
-    version: str | None = None
-    exact_version: str | None = None
-    id: str | None = None
-    community_gallery_image_id: str | None = None
-    shared_gallery_image_id: str | None = None
+    publisher: Text | None = None
+    offer: Text | None = None
+    sku: Text | None = None
+    version: Text | None = None
+    exact_version: ReadOnly[Text | None] = None
+    id: Id | None = None
+    community_gallery_image_id: Id | None = None
+    shared_gallery_image_id: Id | None = None
 
 
 class ManagedDisk(Properties):
     """The disk resource behind a VM's disk."""
 
-    id: str | None = None
+    id: Id | None = None
     storage_account_type: StorageSku | None = None
 
 
 class OsDisk(Properties, kw_only=True):
     """The disk that the VM boots."""
 
-    create_option: str
+    create_option: Literal["FromImage", "Attach"]
     os_type: Literal["Linux", "Windows"] | None = None
-    name: str | None = None
+    name: Annotated[str, Meta(pattern=rf"\A{NAME.pattern}\Z")] | None = None
     caching: Caching | None = None
     write_accelerator_enabled: Literal[False] | None = None
     managed_disk: ManagedDisk | None = None
-    disk_size_gb: int | None = field(default=None, name="diskSizeGB")
+    disk_size_gb: DiskGb | None = field(default=None, name="diskSizeGB")
     delete_option: DeleteOption | None = None
 
 
@@ -59,7 +65,7 @@ class StorageProfile(Properties):
 
     image_reference: ImageReference | None = None
     os_disk: OsDisk | None = None
-    data_disks: list[Any] | None = None
+    data_disks: Annotated[list[Any], Meta(max_length=64)] | None = None
     disk_controller_type: Literal["SCSI"] | None = None
 
 
@@ -73,7 +79,7 @@ class NicProperties(Properties):
 class NicReference(Properties, kw_only=True):
     """One NIC of the VM."""
 
-    id: str
+    id: Id
     properties: NicProperties | None = None
     primary: bool | None = None
     delete_option: DeleteOption | None = None
@@ -82,20 +88,20 @@ class NicReference(Properties, kw_only=True):
 class NetworkProfile(Properties):
     """The VM's NICs."""
 
-    network_interfaces: list[NicReference] = []
+    network_interfaces: Annotated[list[NicReference], Meta(max_length=32)] = []
 
 
-class SshPublicKey(Properties):
+class AuthorizedKey(Properties):
     """One authorised key; Azure allows only `/home/<adminUsername>/.ssh/authorized_keys` as its path."""
 
-    path: str | None = None
-    key_data: str | None = None
+    path: Text | None = None
+    key_data: Annotated[str, Meta(max_length=MAX_KEY)] | None = None
 
 
 class SshConfiguration(Properties):
     """Keys for the administrator."""
 
-    public_keys: list[SshPublicKey] = []
+    public_keys: Annotated[list[AuthorizedKey], Meta(max_length=32)] = []
 
 
 class PatchSettings(Properties):
@@ -118,12 +124,12 @@ class LinuxConfiguration(Properties):
 class OsProfile(Properties):
     """What the guest is told at its first boot. `adminPassword` and `customData` are never shown again."""
 
-    computer_name: str | None = None
-    admin_username: str | None = None
-    admin_password: str | None = None
-    custom_data: str | None = None
+    computer_name: Annotated[str, Meta(extra_json_schema={"maxLength": 64})] | None = None
+    admin_username: Annotated[str, Meta(extra_json_schema={"maxLength": 32})] | None = None
+    admin_password: Annotated[str, Meta(extra_json_schema=_PASSWORD)] | None = None
+    custom_data: Base64 | None = None
     linux_configuration: LinuxConfiguration | None = None
-    secrets: list[Any] | None = None
+    secrets: Annotated[list[Any], Meta(max_length=64)] | None = None
     allow_extension_operations: bool | None = None
     require_guest_provision_signal: Literal[True] | None = None
 
@@ -165,15 +171,15 @@ class VmProperties(Properties):
     security_profile: SecurityProfile | None = None
     additional_capabilities: AdditionalCapabilities | None = None
     priority: Literal["Regular"] | None = None
-    user_data: str | None = None
-    provisioning_state: str | None = None
-    vm_id: str | None = None
-    time_created: str | None = None
-    instance_view: dict[str, Any] | None = None  # read-only: a client that PUTs what it read sends it back
+    user_data: Base64 | None = None
+    provisioning_state: ReadOnly[str | None] = None
+    vm_id: ReadOnly[str | None] = None
+    time_created: ReadOnly[str | None] = None
+    instance_view: ReadOnly[dict[str, Any] | None] = None
 
 
 class VirtualMachine(ArmResource, kw_only=True):
     """A virtual machine."""
 
-    zones: list[Literal["1", "2", "3"]] | None = None
+    zones: Annotated[list[Zone], Meta(max_length=3)] | None = None
     properties: VmProperties

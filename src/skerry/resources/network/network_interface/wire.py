@@ -1,22 +1,28 @@
 """Microsoft.Network/networkInterfaces on the wire (https://learn.microsoft.com/rest/api/virtualnetwork)."""
 
-from msgspec import field
+from typing import Annotated, Literal
 
-from skerry.arm.descriptor import ArmResource, Properties
+from msgspec import Meta, field
+
+from skerry.arm.descriptor import ArmResource, Properties, ReadOnly
 from skerry.arm.errors import BadRequest
-from skerry.resources.network.shared import Child, Reference, invalid, one_of, refuse_true, unsupported
+from skerry.resources.network.shared import FORMAT, Address, Child, Reference, invalid, one_of, refuse_true, unsupported
 
 
 class IpConfigurationProperties(Properties):
     """`properties` of an ipConfiguration."""
 
     subnet: Reference | None = None
-    private_ip_address: str | None = field(default=None, name="privateIPAddress")
-    private_ip_allocation_method: str | None = field(default=None, name="privateIPAllocationMethod")
-    private_ip_address_version: str | None = field(default=None, name="privateIPAddressVersion")
+    private_ip_address: Address | None = field(default=None, name="privateIPAddress")
+    private_ip_allocation_method: Annotated[Literal["Dynamic", "Static"], FORMAT] | None = field(
+        default=None, name="privateIPAllocationMethod"
+    )
+    private_ip_address_version: Annotated[Literal["IPv4"], FORMAT] | None = field(
+        default=None, name="privateIPAddressVersion"
+    )
     public_ip_address: Reference | None = field(default=None, name="publicIPAddress")
     primary: bool | None = None
-    provisioning_state: str | None = None
+    provisioning_state: ReadOnly[str | None] = None
 
 
 class IpConfiguration(Child, kw_only=True):
@@ -28,38 +34,38 @@ class IpConfiguration(Child, kw_only=True):
 class DnsSettings(Properties):
     """Read-only: guests take their name servers from the virtual network, their name from the VM."""
 
-    dns_servers: list[str] | None = None
-    applied_dns_servers: list[str] | None = None
-    internal_domain_name_suffix: str | None = None
+    dns_servers: Annotated[list[Address], Meta(max_length=20)] | None = None
+    applied_dns_servers: ReadOnly[list[str] | None] = None
+    internal_domain_name_suffix: ReadOnly[str | None] = None
 
 
 class NetworkInterfaceProperties(Properties):
     """`properties` of a NIC. From `primary` on they are shown, never read."""
 
-    ip_configurations: list[IpConfiguration] | None = None
+    ip_configurations: Annotated[list[IpConfiguration], Meta(max_length=256)] | None = None
     network_security_group: Reference | None = None
     dns_settings: DnsSettings | None = None
     enable_accelerated_networking: bool | None = None
     enable_ip_forwarding: bool | None = field(default=None, name="enableIPForwarding")
     disable_tcp_state_tracking: bool | None = None
-    nic_type: str | None = None
-    auxiliary_mode: str | None = None
-    auxiliary_sku: str | None = None
-    primary: bool | None = None
-    mac_address: str | None = None
-    virtual_machine: Reference | None = None
-    hosted_workloads: list[str] | None = None
-    vnet_encryption_supported: bool | None = None
-    allow_port25_out: bool | None = field(default=None, name="allowPort25Out")
-    default_outbound_connectivity_enabled: bool | None = None
-    resource_guid: str | None = None
-    provisioning_state: str | None = None
+    nic_type: Annotated[Literal["Standard"], FORMAT] | None = None
+    auxiliary_mode: Annotated[Literal["None"], FORMAT] | None = None
+    auxiliary_sku: Annotated[Literal["None"], FORMAT] | None = None
+    primary: ReadOnly[bool | None] = None
+    mac_address: ReadOnly[str | None] = None
+    virtual_machine: ReadOnly[Reference | None] = None
+    hosted_workloads: ReadOnly[list[str] | None] = None
+    vnet_encryption_supported: ReadOnly[bool | None] = None
+    allow_port25_out: ReadOnly[bool | None] = field(default=None, name="allowPort25Out")
+    default_outbound_connectivity_enabled: ReadOnly[bool | None] = None
+    resource_guid: ReadOnly[str | None] = None
+    provisioning_state: ReadOnly[str | None] = None
 
 
 class NetworkInterface(ArmResource, kw_only=True):
     """A network interface."""
 
-    kind: str | None = None
+    kind: Annotated[Literal["Regular"], FORMAT] | None = None
     properties: NetworkInterfaceProperties
 
 
@@ -77,10 +83,6 @@ def validate(nic: NetworkInterface) -> IpConfiguration:
         "With IP forwarding a guest sends from addresses that are not its own, which are dropped here.",
     )
     refuse_true("disableTcpStateTracking", properties.disable_tcp_state_tracking, "All flows are tracked here.")
-    one_of(properties.nic_type or "Standard", ("Standard",), "nicType")
-    one_of(properties.auxiliary_mode or "None", ("None",), "auxiliaryMode")
-    one_of(properties.auxiliary_sku or "None", ("None",), "auxiliarySku")
-    one_of(nic.kind or "Regular", ("Regular",), "kind")
     if properties.dns_settings is not None and properties.dns_settings.dns_servers:
         raise unsupported(
             "A network interface has DNS servers of its own. Set them on the virtual network (dhcpOptions).",
@@ -101,10 +103,8 @@ def _only_configuration(properties: NetworkInterfaceProperties) -> IpConfigurati
         raise unsupported(f"A network interface has {len(configurations)} ipConfigurations.", "ipConfigurations")
     configuration = configurations[0]
     inner = configuration.properties
-    version = inner.private_ip_address_version or "IPv4"
-    inner.private_ip_address_version = one_of(version, ("IPv4",), "privateIPAddressVersion")
-    method = inner.private_ip_allocation_method or "Dynamic"
-    inner.private_ip_allocation_method = one_of(method, ("Dynamic", "Static"), "privateIPAllocationMethod")
+    inner.private_ip_address_version = "IPv4"
+    inner.private_ip_allocation_method = inner.private_ip_allocation_method or "Dynamic"
     if inner.subnet is None:
         raise BadRequest(
             "SubnetMissing",

@@ -9,7 +9,7 @@ from skerry.resources.network.network_security_group.wire import (
     NetworkSecurityGroupProperties,
     validate,
 )
-from skerry.resources.network.security_rules import SecurityRule
+from skerry.resources.network.security_rules import DefaultSecurityRule, SecurityRule
 from skerry.resources.network.shared import DEFAULT_RULE, NSG, RULE, adopt
 from skerry.resources.network.steps import apply_change
 
@@ -27,5 +27,5 @@ def _put(context: PutContext[NetworkSecurityGroup]) -> None:
 TYPES: tuple[AnyType, ...] = (
     ResourceType(NSG, NetworkSecurityGroup, _put, in_use=model.in_use, expand=model.expand, brief=False),
     EmbeddedType(RULE, NSG, "securityRules", SecurityRule),
-    EmbeddedType(DEFAULT_RULE, NSG, "defaultSecurityRules", SecurityRule, read_only=True),
+    EmbeddedType(DEFAULT_RULE, NSG, "defaultSecurityRules", DefaultSecurityRule, read_only=True),
 )

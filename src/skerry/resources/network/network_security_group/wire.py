@@ -1,20 +1,30 @@
 """Microsoft.Network/networkSecurityGroups on the wire (https://learn.microsoft.com/rest/api/virtualnetwork)."""
 
-from skerry.arm.descriptor import ArmResource, Properties
-from skerry.resources.network.security_rules import SecurityRule, check_conflicts, default_rules, normalise
+from typing import Annotated
+
+from msgspec import Meta
+
+from skerry.arm.descriptor import ArmResource, Properties, ReadOnly
+from skerry.resources.network.security_rules import (
+    DefaultSecurityRule,
+    SecurityRule,
+    check_conflicts,
+    default_rules,
+    normalise,
+)
 from skerry.resources.network.shared import Reference, refuse_true
 
 
 class NetworkSecurityGroupProperties(Properties):
     """`properties` of a group. `network_interfaces` and `subnets` are shown, never read."""
 
-    security_rules: list[SecurityRule] | None = None
-    default_security_rules: list[SecurityRule] | None = None
+    security_rules: Annotated[list[SecurityRule], Meta(max_length=1000)] | None = None
+    default_security_rules: ReadOnly[list[DefaultSecurityRule] | None] = None
     flush_connection: bool | None = None
-    network_interfaces: list[Reference] | None = None
-    subnets: list[Reference] | None = None
-    resource_guid: str | None = None
-    provisioning_state: str | None = None
+    network_interfaces: ReadOnly[list[Reference] | None] = None
+    subnets: ReadOnly[list[Reference] | None] = None
+    resource_guid: ReadOnly[str | None] = None
+    provisioning_state: ReadOnly[str | None] = None
 
 
 class NetworkSecurityGroup(ArmResource, kw_only=True):

@@ -1,67 +1,70 @@
 """Microsoft.Network/publicIPAddresses on the wire (https://learn.microsoft.com/rest/api/virtualnetwork)."""
 
-from msgspec import field
+from typing import Annotated, Literal
 
-from skerry.arm.descriptor import ArmResource, Properties, Sku
+from msgspec import Meta, field
+
+from skerry.arm.descriptor import ArmResource, Properties, ReadOnly
 from skerry.arm.errors import BadRequest
-from skerry.resources.network.shared import Reference, invalid, one_of
+from skerry.resources.network.shared import FORMAT, Reference
 
-_ZONES = ("1", "2", "3")
+Zone = Annotated[Literal["1", "2", "3"], FORMAT]
+Minutes = Annotated[int, Meta(ge=4, le=30, extra={"code": "InvalidRequestFormat"})]
+
+
+class PublicIpAddressSku(Properties):
+    """Standard addresses are Static; else the two are alike here."""
+
+    name: Annotated[Literal["Basic", "Standard"], FORMAT]
+    tier: Annotated[Literal["Regional"], FORMAT] | None = None
 
 
 class DdosSettings(Properties):
     """Only what asks for nothing."""
 
-    protection_mode: str | None = None
+    protection_mode: Annotated[Literal["VirtualNetworkInherited"], FORMAT] | None = None
 
 
 class PublicIpAddressProperties(Properties):
     """`properties` of a public address. `ip_configuration` is shown, never read."""
 
-    ip_address: str | None = None
-    public_ip_allocation_method: str | None = field(default=None, name="publicIPAllocationMethod")
-    public_ip_address_version: str | None = field(default=None, name="publicIPAddressVersion")
-    idle_timeout_in_minutes: int | None = None
-    ip_configuration: Reference | None = None
+    ip_address: ReadOnly[str | None] = None
+    public_ip_allocation_method: Annotated[Literal["Static", "Dynamic"], FORMAT] | None = field(
+        default=None, name="publicIPAllocationMethod"
+    )
+    public_ip_address_version: Annotated[Literal["IPv4"], FORMAT] | None = field(
+        default=None, name="publicIPAddressVersion"
+    )
+    idle_timeout_in_minutes: Minutes | None = None
+    ip_configuration: ReadOnly[Reference | None] = None
     ddos_settings: DdosSettings | None = None
-    resource_guid: str | None = None
-    provisioning_state: str | None = None
+    resource_guid: ReadOnly[str | None] = None
+    provisioning_state: ReadOnly[str | None] = None
 
 
 class PublicIpAddress(ArmResource, kw_only=True):
     """A public IP address."""
 
-    sku: Sku | None = None
-    zones: list[str] | None = None
+    sku: PublicIpAddressSku | None = None
+    zones: Annotated[list[Zone], Meta(max_length=3)] | None = None
     properties: PublicIpAddressProperties | None = None
 
 
 def validate(address: PublicIpAddress, properties: PublicIpAddressProperties) -> None:
     """Check a public address whose defaults are filled in. Raises BadRequest."""
-    sku = address.sku or Sku(name="Basic")
-    sku.name = one_of(sku.name, ("Basic", "Standard"), "sku.name")
-    sku.tier = one_of(sku.tier or "Regional", ("Regional",), "sku.tier")
-    address.sku = sku
-    address.zones = [one_of(zone, _ZONES, "zones") for zone in address.zones or []] or None
-    method = one_of(
-        properties.public_ip_allocation_method or "Dynamic", ("Static", "Dynamic"), "publicIPAllocationMethod"
-    )
+    sku = address.sku = address.sku or PublicIpAddressSku(name="Basic")
+    sku.tier = "Regional"
+    address.zones = address.zones or None
+    method = properties.public_ip_allocation_method or "Dynamic"
     if sku.name == "Standard" and method != "Static":
         raise BadRequest(
             "StandardSkuPublicIPAddressesMustBeStatic",
             f"Standard sku publicIp {address.id} must have AllocationMethod set to Static.",
-            target="publicIPAllocationMethod",
+            target="properties.publicIPAllocationMethod",
         )
     properties.public_ip_allocation_method = method
-    version = properties.public_ip_address_version or "IPv4"
-    properties.public_ip_address_version = one_of(version, ("IPv4",), "publicIPAddressVersion")
-    timeout = 4 if properties.idle_timeout_in_minutes is None else properties.idle_timeout_in_minutes
-    if not 4 <= timeout <= 30:
-        raise invalid(f"idleTimeoutInMinutes is {timeout}; it must be 4 to 30.", "idleTimeoutInMinutes")
-    properties.idle_timeout_in_minutes = timeout
-    if properties.ddos_settings is not None:
-        mode = properties.ddos_settings.protection_mode or "VirtualNetworkInherited"
-        one_of(mode, ("VirtualNetworkInherited",), "ddosSettings.protectionMode")
+    properties.public_ip_address_version = "IPv4"
+    properties.idle_timeout_in_minutes = properties.idle_timeout_in_minutes or 4
     properties.ddos_settings = properties.ip_configuration = None
     properties.provisioning_state = "Succeeded"
 

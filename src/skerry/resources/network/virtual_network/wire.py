@@ -2,40 +2,42 @@
 
 from collections.abc import Sequence
 from ipaddress import IPv4Network
+from typing import Annotated, Literal
 
-from msgspec import field
+from msgspec import Meta, field
 
-from skerry.arm.descriptor import ArmResource, Properties
+from skerry.arm.descriptor import ArmResource, Properties, ReadOnly
 from skerry.arm.errors import BadRequest
 from skerry.resources.network.addresses import SMALLEST, check_address_space, parse_address, parse_prefix
-from skerry.resources.network.shared import Child, Reference, invalid, one_of, refuse_true, unsupported
+from skerry.resources.network.shared import FORMAT, Address, Child, Prefix, Reference, invalid, refuse_true, unsupported
 
-_POLICIES = ("Disabled", "Enabled")
+Policy = Annotated[Literal["Disabled", "Enabled"], FORMAT]
+NoPolicy = Annotated[Literal["Disabled"], FORMAT]
 
 
 class AddressSpace(Properties):
     """IPv4 CIDRs."""
 
-    address_prefixes: list[str]
+    address_prefixes: Annotated[list[Prefix], Meta(max_length=1000)]
 
 
 class DhcpOptions(Properties):
     """Name servers that guests get instead of the platform's."""
 
-    dns_servers: list[str] | None = None
+    dns_servers: Annotated[list[Address], Meta(max_length=20)] | None = None
 
 
 class SubnetProperties(Properties):
     """`properties` of a subnet. `ip_configurations` is shown, never read."""
 
-    address_prefix: str | None = None
-    address_prefixes: list[str] | None = None
+    address_prefix: Prefix | None = None
+    address_prefixes: Annotated[list[Prefix], Meta(max_length=1000)] | None = None
     network_security_group: Reference | None = None
-    private_endpoint_network_policies: str | None = None
-    private_link_service_network_policies: str | None = None
+    private_endpoint_network_policies: Policy | None = None
+    private_link_service_network_policies: Policy | None = None
     default_outbound_access: bool | None = None
-    ip_configurations: list[Reference] | None = None
-    provisioning_state: str | None = None
+    ip_configurations: ReadOnly[list[Reference] | None] = None
+    provisioning_state: ReadOnly[str | None] = None
 
 
 class Subnet(Child, kw_only=True):
@@ -49,12 +51,12 @@ class VirtualNetworkProperties(Properties):
 
     address_space: AddressSpace | None = None
     dhcp_options: DhcpOptions | None = None
-    subnets: list[Subnet] | None = None
+    subnets: Annotated[list[Subnet], Meta(max_length=3000)] | None = None
     enable_ddos_protection: bool | None = None
     enable_vm_protection: bool | None = None
-    private_endpoint_vnet_policies: str | None = field(default=None, name="privateEndpointVNetPolicies")
-    resource_guid: str | None = None
-    provisioning_state: str | None = None
+    private_endpoint_vnet_policies: NoPolicy | None = field(default=None, name="privateEndpointVNetPolicies")
+    resource_guid: ReadOnly[str | None] = None
+    provisioning_state: ReadOnly[str | None] = None
 
 
 class VirtualNetwork(ArmResource, kw_only=True):
@@ -78,10 +80,7 @@ def validate(network: VirtualNetwork) -> None:
     refuse_true("enableDdosProtection", properties.enable_ddos_protection, "DDoS protection is asked for.")
     refuse_true("enableVmProtection", properties.enable_vm_protection, "VM protection is asked for.")
     properties.enable_ddos_protection = False
-    policies = properties.private_endpoint_vnet_policies
-    properties.private_endpoint_vnet_policies = one_of(
-        policies or "Disabled", _POLICIES[:1], "privateEndpointVNetPolicies"
-    )
+    properties.private_endpoint_vnet_policies = "Disabled"
     for subnet in properties.subnets or []:
         _complete_subnet(subnet)
     _check_ranges(network, space, properties.subnets or [])
@@ -104,12 +103,8 @@ def _complete_subnet(subnet: Subnet) -> None:
         raise invalid(f"Subnet '{subnet.name}' has addressPrefix and another addressPrefixes.", "addressPrefixes")
     properties.address_prefix = properties.address_prefix or None
     properties.address_prefixes = None if properties.address_prefix else several
-    properties.private_endpoint_network_policies = one_of(
-        properties.private_endpoint_network_policies or "Disabled", _POLICIES, "privateEndpointNetworkPolicies"
-    )
-    properties.private_link_service_network_policies = one_of(
-        properties.private_link_service_network_policies or "Enabled", _POLICIES, "privateLinkServiceNetworkPolicies"
-    )
+    properties.private_endpoint_network_policies = properties.private_endpoint_network_policies or "Disabled"
+    properties.private_link_service_network_policies = properties.private_link_service_network_policies or "Enabled"
     if properties.default_outbound_access is False:
         raise unsupported(
             f"Subnet '{subnet.name}' has defaultOutboundAccess false. Deny outbound traffic to Internet by a rule of a "

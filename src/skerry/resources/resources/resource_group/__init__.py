@@ -6,8 +6,10 @@ from skerry.arm.descriptor import (
     AnyType,
     ArmResource,
     DeleteContext,
+    Id,
     Properties,
     PutContext,
+    ReadOnly,
     ResourceType,
 )
 from skerry.arm.registry import GROUP_TYPE
@@ -19,13 +21,13 @@ from skerry.store import OperationRow
 class GroupProperties(Properties):
     """`properties` of a resource group."""
 
-    provisioning_state: str | None = None
+    provisioning_state: ReadOnly[str | None] = None
 
 
 class ResourceGroup(ArmResource):
     """A resource group."""
 
-    managed_by: str | None = None
+    managed_by: Id | None = None
     properties: GroupProperties | None = None
 
 

@@ -93,7 +93,7 @@ def test_values_are_normalised(net: Net, changes: Json, member: str, shown: Any)
         ({"access": "Perhaps"}, "InvalidRequestFormat"),
         ({"priority": 99}, "SecurityRuleInvalidPriority"),
         ({"priority": 4097}, "SecurityRuleInvalidPriority"),
-        ({"priority": "high"}, "InvalidRequestContent"),
+        ({"priority": "high"}, "SecurityRuleInvalidPriority"),
         ({"destinationPortRange": "65536"}, "SecurityRuleInvalidPortRange"),
         ({"destinationPortRange": "80,443"}, "SecurityRuleInvalidPortRange"),
         ({"destinationPortRange": "90-80"}, "SecurityRuleInvalidPortRange"),
