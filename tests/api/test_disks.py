@@ -31,7 +31,7 @@ def test_a_disk_is_made_grown_and_deleted(arm: Arm) -> None:
     ("disk", "part"),
     [
         (body(), "diskSizeGB"),
-        (body(diskSizeGB=0), "out of range"),
+        (body(diskSizeGB=0), ">= 1"),
         (body("UltraSSD_LRS", diskSizeGB=4), "sku.name"),
         (body(diskSizeGB=4, maxShares=2), "maxShares"),
         (body(diskSizeGB=4, networkAccessPolicy="DenyAll"), "use AllowAll"),

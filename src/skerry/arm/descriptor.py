@@ -21,7 +21,12 @@ T = TypeVar("T")
 ReadOnly = Annotated[T, Meta(extra_json_schema={"readOnly": True})]  # the server writes it; clients may send it back
 Id = Annotated[str, Meta(max_length=2048)]
 Text = Annotated[str, Meta(max_length=256)]
-Tags = dict[Annotated[str, Meta(max_length=512)], Text]
+_TAGS = {  # refused in Azure's own words by the service
+    "maxProperties": 50,
+    "propertyNames": {"pattern": r"^[^<>%&\\?/\u0000-\u001f\u007f]{1,512}$"},
+    "additionalProperties": {"type": "string", "maxLength": 256},
+}
+Tags = Annotated[dict[str, str], Meta(extra_json_schema=_TAGS)]
 
 
 class ArmResource(Struct, rename="camel", omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
@@ -31,7 +36,7 @@ class ArmResource(Struct, rename="camel", omit_defaults=True, forbid_unknown_fie
     name: ReadOnly[str] = ""
     type: ReadOnly[str] = ""
     location: Text | None = None
-    tags: Annotated[Tags, Meta(max_length=50)] | None = None
+    tags: Tags | None = None
     etag: ReadOnly[str | None] = None
 
 
