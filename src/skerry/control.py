@@ -6,12 +6,14 @@ from pathlib import Path
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
+from skerry.arm import activity
 from skerry.arm.app import Authenticate, create_app
 from skerry.arm.routes import Routes
 from skerry.arm.service import Installation, ResourceService
 from skerry.engine.engine import Engine
 from skerry.engine.hostlink import HostLink
 from skerry.hostspec.client import HostGateway
+from skerry.housekeeping import Housekeeper
 from skerry.resources.registry import KINDS, build_registry
 from skerry.store import Store
 from skerry.store.migrate import prepare
@@ -29,8 +31,10 @@ class ControlPlane:
         self.service = ResourceService(build_registry(), installation, gateway)
         self.engine = Engine(self.store, self.service, KINDS)
         self.routes = Routes(self.store, self.service)
+        self.housekeeper = Housekeeper(self.store)
         self.store.on_spec_change = self.link.notify
         self.store.on_operation_change = self.engine.wake
+        self.engine.on_end = activity.ended
 
     def app(self, authenticate: Authenticate, extra: Sequence[BaseRoute] = ()) -> ASGIApp:
         """The ASGI application."""
@@ -39,8 +43,10 @@ class ControlPlane:
     def start(self) -> None:
         """Run operations, those that an earlier process left included."""
         self.engine.start()
+        self.housekeeper.start()
 
     def stop(self) -> None:
         """Finish the steps under way and close the store."""
+        self.housekeeper.stop()
         self.engine.stop()
         self.store.close()

@@ -57,7 +57,7 @@ class Embedded:
         whole = body_of(parent)
         new = {**body, "name": old["name"] if old else resource.name}
         whole.setdefault("properties", {})[kind.member] = _with(_children(whole, kind), new)
-        result = self._service.put(work, _parent(resource), whole)
+        result = self._service._write(work, _parent(resource), whole)
         view = self.get(work, kind, resource)
         return type(result)(kind, result.row, view, old is None, result.operation)
 
@@ -71,7 +71,7 @@ class Embedded:
         whole = body_of(parent)
         left = [c for c in _children(whole, kind) if c["name"].lower() != resource.name.lower()]
         whole["properties"][kind.member] = left
-        result = self._service.put(work, _parent(resource), whole)
+        result = self._service._write(work, _parent(resource), whole)
         return Result(operation=result.operation, status=202 if result.operation else 200)
 
     def check_unused(self, work: UnitOfWork, kind: EmbeddedType, parent: ResourceRow) -> None:

@@ -52,7 +52,16 @@ class ArmRequest:
     @property
     def origin(self) -> Origin:
         """On whose behalf this request's transaction acts."""
-        return Origin(self.request_id, self.correlation_id, self.caller.name)
+        return Origin(
+            self.request_id,
+            self.correlation_id,
+            self.caller.name,
+            self.caller.app_id,
+            self.caller.object_id,
+            self.method,
+            self.client,
+            self.headers.get("x-ms-client-request-id", "")[:128],
+        )
 
     @property
     def api_version(self) -> str:

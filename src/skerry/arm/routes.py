@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from starlette.concurrency import run_in_threadpool
 
+from skerry.arm.activity import Refusals
 from skerry.arm.body import encode, parse_json
 from skerry.arm.descriptor import ActionContext, AnyType, EmbeddedType, ResourceType, Result, ViewContext
 from skerry.arm.errors import ArmError, BadRequest, NotFound
@@ -35,6 +36,7 @@ class Routes:
 
     def __init__(self, store: Store, service: ResourceService) -> None:
         self._store, self._service, self._tenant = store, service, service.installation.tenant
+        self._refusals = Refusals(store, service.registry, service.subscription)
 
     async def answer(self, request: ArmRequest) -> ArmResponse:
         """Answer a request in one transaction. Every refusal is an answer; nothing it wrote stays then.
@@ -51,10 +53,16 @@ class Routes:
             return ArmResponse.error(error)
 
     def _run(self, request: ArmRequest, call: Call) -> ArmResponse:
-        begin = self._store.read if request.method in ("GET", "HEAD") else self._store.write
-        with begin() as work:
-            work.origin = request.origin
-            return call.run(request, work)
+        if request.method in ("GET", "HEAD"):
+            with self._store.read() as work:
+                return call.run(request, work)
+        try:
+            with self._store.write() as work:
+                work.origin = request.origin
+                return call.run(request, work)
+        except ArmError as error:
+            self._refusals.log(request, error)
+            raise
 
     def _match(self, request: ArmRequest) -> Call:
         parts = request.segments
@@ -248,13 +256,7 @@ class Routes:
         return ArmResponse(204)
 
     def _stored(self, request: ArmRequest, result: PutResult) -> ArmResponse:
-        kind = result.kind
-        status = 201 if result.created else 200
-        if isinstance(kind, ResourceType):
-            status = kind.created if result.created else kind.updated
-            if result.operation is not None and kind.accepted is not None:
-                status = kind.accepted
-        response = ArmResponse(status, result.body)
+        response = ArmResponse(result.status, result.body)
         if result.operation is not None:
             response.headers.update(operation_headers(request, self._service, result.operation))
         return response

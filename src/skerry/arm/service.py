@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from skerry.arm import activity
 from skerry.arm.body import decode, merge_patch
 from skerry.arm.conditions import check_conditions
 from skerry.arm.descriptor import (
@@ -45,6 +46,16 @@ class PutResult:
     body: bytes
     created: bool
     operation: OperationRow | None
+
+    @property
+    def status(self) -> int:
+        """The HTTP status that says so."""
+        kind = self.kind
+        if not isinstance(kind, ResourceType):
+            return 201 if self.created else 200
+        if self.operation is not None and kind.accepted is not None:
+            return kind.accepted
+        return kind.created if self.created else kind.updated
 
 
 @dataclass(frozen=True)
@@ -141,6 +152,15 @@ class ResourceService:
 
     def put(self, work: UnitOfWork, resource: ResourceId, body: Any, conditions: Conditions | None = None) -> PutResult:
         """Create or replace a resource, everything checked first. Raises ArmError."""
+        result = self._write(work, resource, body, conditions)
+        name = activity.action_name(result.kind.name, "write")
+        activity.accepted(work, resource, name, result.status, result.operation)
+        return result
+
+    def _write(
+        self, work: UnitOfWork, resource: ResourceId, body: Any, conditions: Conditions | None = None
+    ) -> PutResult:
+        """`put` without a place in the activity log."""
         kind = self.registry.get(resource.type)
         self._check_writable(work, resource, kind)
         if isinstance(kind, EmbeddedType):
@@ -236,14 +256,23 @@ class ResourceService:
     ) -> Result:
         """Delete a resource: 204 when it isn't there, 202 with an operation, or 200."""
         kind = self.registry.get(resource.type)
+        result = self._delete(work, resource, kind, forced, conditions or Conditions())
+        if result.status != 204 or (isinstance(kind, ResourceType) and kind.deleted == 204):
+            name = activity.action_name(kind.name, "delete")
+            activity.accepted(work, resource, name, result.status, result.operation)
+        return result
+
+    def _delete(
+        self, work: UnitOfWork, resource: ResourceId, kind: AnyType, forced: bool, conditions: Conditions
+    ) -> Result:
         self.check_group(work, resource)
         if isinstance(kind, EmbeddedType):
             _refuse_read_only(kind)
-            return self._embedded.delete(work, kind, resource, conditions or Conditions())
+            return self._embedded.delete(work, kind, resource, conditions)
         row = work.resources.get(resource.key)
         if row is None:
             return Result(status=204)
-        check_conditions(conditions or Conditions(), row)
+        check_conditions(conditions, row)
         links = work.resources.links_to(row.key)
         if links:
             raise kind.in_use(row, [_readable(work, link) for link in links])
@@ -267,6 +296,9 @@ class ResourceService:
         result = action.run(context)
         if result.operation is not None:
             context.work.operations.add(result.operation)
+        status = 202 if result.operation else result.status
+        logged = activity.action_name(kind.name, f"{name}/action")
+        activity.accepted(context.work, context.id, logged, status, result.operation)
         return result
 
 

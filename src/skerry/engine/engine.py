@@ -74,15 +74,11 @@ class Engine:
         return len(due)
 
     def _loop(self) -> None:
-        tidied = float("-inf")
         while not self._stopping:
             self._wake.clear()
             try:
                 if not self.run_due():
                     self._wake.wait(self._pause())
-                if time.monotonic() - tidied > 3600:
-                    tidied = time.monotonic()
-                    self._tidy()
             except Exception:
                 log.exception("operations could not be run; trying again")
                 self._wake.wait(RETRY_SECONDS)
@@ -92,10 +88,6 @@ class Engine:
         with self._store.read() as work:
             resume = work.operations.next_resume(now)
         return self._idle_seconds if resume is None else min(max(resume - now, 0.0), self._idle_seconds)
-
-    def _tidy(self) -> None:
-        with self._store.write() as work:
-            work.operations.forget_old(time.time())
 
     def _run(self, identifiers: Sequence[str]) -> None:
         """Run these operations in one transaction. If the database refuses it as a whole, run each in its own."""

@@ -3,10 +3,10 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import orjson
-from sqlalchemy import and_, bindparam, delete, func, insert, or_, select, text, update
+from sqlalchemy import and_, bindparam, func, insert, or_, select, text, update
 
 from skerry.store.sql import Row, Session, Statement
 from skerry.store.tables import operations
@@ -14,15 +14,32 @@ from skerry.store.tables import operations
 Status = Literal["InProgress", "Succeeded", "Failed", "Canceled"]
 LONGEST_NAP = 60.0  # seconds
 KEPT_SECONDS = 24 * 3600  # how long the result of an ended operation can be asked for
+REMOVED = 500  # operations looked at, and removed, at once
+
+
+class Ended(NamedTuple):
+    """An operation that ended. `superseded`: its resource has a newer one, or has gone."""
+
+    ended: float
+    id: str
+    superseded: bool
 
 
 @dataclass(frozen=True)
 class Origin:
-    """On whose behalf a transaction acts: the ids of the request that began it, and its caller (upn or app id)."""
+    """On whose behalf a transaction acts: the ids of the request that began it, its caller (upn or app id), and more.
+
+    An operation keeps the first three and hands them on to its steps.
+    """
 
     request_id: str = ""
     correlation_id: str = ""
     caller: str = ""
+    app_id: str = ""
+    object_id: str = ""
+    method: str = ""
+    client: str = ""  # the address that it came from
+    client_request_id: str = ""
 
 
 @dataclass
@@ -86,8 +103,21 @@ _WAKE_HOST = Statement(_WAITING.where(operations.c.waits_for == bindparam("which
 _WAKE = Statement(_WAITING.where(operations.c.id == bindparam("which")))
 _ON = Statement(_ROWS.where(operations.c.target == bindparam("target"), _RUNNING))
 _RECENT = Statement(_ROWS.order_by(operations.c.started.desc()).limit(bindparam("limit")))
-_FORGET = Statement(
-    delete(operations).where(operations.c.status != "InProgress", operations.c.ended < bindparam("before"))
+_LATEST = Statement(
+    _ROWS.where(operations.c.target == bindparam("target")).order_by(operations.c.started.desc()).limit(1)
+)
+_ENDED = Statement(
+    text(
+        "SELECT o.ended, o.id, "
+        "EXISTS (SELECT 1 FROM operations newer WHERE newer.target = o.target AND newer.started > o.started) "
+        "OR NOT EXISTS (SELECT 1 FROM resources WHERE resources.key = o.target) "
+        "FROM operations o WHERE o.ended < :before AND (o.ended > :after OR (o.ended = :after AND o.id > :after_id)) "
+        "ORDER BY o.ended, o.id LIMIT :limit"
+    )
+)
+_REMOVE = Statement(
+    text("DELETE FROM operations WHERE id IN (SELECT value FROM json_each(:ids))"),
+    postgresql=text("DELETE FROM operations WHERE id = ANY(:ids)"),
 )
 
 
@@ -107,8 +137,8 @@ class Operations:
     def add(self, row: OperationRow) -> None:
         """Store a new operation, begun by this transaction's origin."""
         self.changed = True
-        for name, value in self.origin.__dict__.items():
-            setattr(row, name, getattr(row, name) or value)
+        origin = self.origin
+        row.request_id, row.correlation_id, row.caller = origin.request_id, origin.correlation_id, origin.caller
         row.started = row.started or time.time()
         self._session.run(_ADD, _values(row))
 
@@ -145,9 +175,20 @@ class Operations:
         """The newest operations, running ones included."""
         return [_row(row) for row in self._session.rows(_RECENT, {"limit": limit})]
 
-    def forget_old(self, now: float) -> None:
-        """Remove operations that ended more than a day ago."""
-        self._session.run(_FORGET, {"before": now - KEPT_SECONDS})
+    def latest(self, target: str) -> OperationRow | None:
+        """The newest operation on a resource."""
+        row = self._session.first(_LATEST, {"target": target})
+        return _row(row) if row else None
+
+    def ended_before(self, when: float, after: Ended | None = None) -> Sequence[Ended]:
+        """Some operations that ended before `when`, in order, those that follow `after` only; all in several calls."""
+        last = after or Ended(0.0, "", False)
+        values = {"before": when, "after": last.ended, "after_id": last.id, "limit": REMOVED}
+        return [Ended(at, name, bool(old)) for at, name, old in self._session.rows(_ENDED, values)]
+
+    def remove(self, identifiers: Sequence[str]) -> None:
+        """Forget operations."""
+        self._session.run(_REMOVE, {"ids": self._session.array(list(identifiers))})
 
 
 def _values(row: OperationRow) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
+from skerry.store.activity import Activity
 from skerry.store.database import Database
 from skerry.store.hosts import Hosts, LastReports
 from skerry.store.operations import Operations, Origin
@@ -22,6 +23,7 @@ class UnitOfWork:
         self.resources = Resources(session)
         self.operations = Operations(session)
         self.hosts = Hosts(session, reports)
+        self.activity = Activity(session)
         self.after_commit: list[Callable[[], None]] = []
 
     @property

@@ -137,7 +137,7 @@ activity = Table(
     Column("resource", String, nullable=False),  # the key of what it is about
     Column("group_key", String, nullable=False),
     Column("correlation_id", String, nullable=False),
-    Column("event", LargeBinary, nullable=False),  # JSON, as the activity log shows it
+    Column("event", LargeBinary, nullable=False),  # JSON, see arm/activity.py
 )
 Index("activity_by_time", activity.c.at)
 Index("activity_by_group", activity.c.group_key, activity.c.at)

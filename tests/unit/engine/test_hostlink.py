@@ -12,7 +12,6 @@ from skerry.hostspec import DiskSpec, HostCapacity, Observed, VmObserved
 from skerry.store import OperationRow, Store
 from skerry.store.migrate import prepare
 
-SOON = time.time() + 30
 CAPACITY = HostCapacity(2, 1 << 30, 1 << 30, "fake")
 
 
@@ -49,15 +48,15 @@ def test_closing_ends_the_wait(store: Store) -> None:
 
 
 def test_news_wake_operations_that_wait_for_them(store: Store) -> None:
-    link = HostLink(store, "local")
+    link, soon = HostLink(store, "local"), time.time() + 30
     with store.write() as work:
-        work.operations.add(OperationRow("o", "k", "a", "A", "start", deadline=1e12, resume_at=SOON, waits_for="local"))
+        work.operations.add(OperationRow("o", "k", "a", "A", "start", deadline=1e12, resume_at=soon, waits_for="local"))
     link.report(Observed(1, CAPACITY, (VmObserved("v", "running"),)))
     with store.write() as work:
         assert work.operations.due(time.time(), 1) == ["o"]
         operation = work.operations.get("o")
         assert operation is not None
-        operation.resume_at = SOON
+        operation.resume_at = soon
         work.operations.save(operation)
     link.report(Observed(1, CAPACITY, (VmObserved("v", "running"),)))
     with store.read() as work:

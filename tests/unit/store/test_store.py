@@ -138,15 +138,6 @@ def test_an_operation_remembers_who_began_it(store: Store) -> None:
     assert found.origin == Origin("request", "correlation", "me")
 
 
-def test_ended_operations_are_kept_for_a_day(store: Store) -> None:
-    with store.write() as work:
-        for name, ended in (("old", 1000.0), ("new", 80000.0)):
-            work.operations.add(OperationRow(name, "k", "a", "A", "start", deadline=0, status="Succeeded", ended=ended))
-        work.operations.forget_old(1000.0 + 24 * 3600 + 1)
-        assert work.operations.get("old") is None
-        assert work.operations.get("new") is not None
-
-
 def test_a_newer_schema_is_refused_untouched(tmp_path: Path) -> None:
     path = tmp_path / "skerry.db"
     prepare(path)
