@@ -254,7 +254,10 @@ class ResourceService:
     def delete(
         self, work: UnitOfWork, resource: ResourceId, *, forced: bool = False, conditions: Conditions | None = None
     ) -> Result:
-        """Delete a resource: 204 when it isn't there, 202 with an operation, or 200."""
+        """Delete a resource: 204 when it isn't there, 202 with an operation, or 200.
+
+        Deleting what is being deleted is the same delete: its operation is the answer.
+        """
         kind = self.registry.get(resource.type)
         result = self._delete(work, resource, kind, forced, conditions or Conditions())
         if result.status != 204 or (isinstance(kind, ResourceType) and kind.deleted == 204):
@@ -273,6 +276,8 @@ class ResourceService:
         if row is None:
             return Result(status=204)
         check_conditions(conditions, row)
+        if row.state == "Deleting" and row.operation:
+            return Result(operation=work.operations.get(row.operation), status=202)
         links = work.resources.links_to(row.key)
         if links:
             raise kind.in_use(row, [_readable(work, link) for link in links])

@@ -143,8 +143,9 @@ class Operations:
         self._session.run(_ADD, _values(row))
 
     def save(self, row: OperationRow) -> None:
-        """Store what a step changed."""
-        self._session.run(_SAVE, _values(row))
+        """Store what a step changed. The state of one that has ended is not kept: it may hold secrets."""
+        ended = {"state": b"{}"} if row.status != "InProgress" else {}
+        self._session.run(_SAVE, {**_values(row), **ended})
 
     def due(self, now: float, limit: int) -> Sequence[str]:
         """The ids of operations whose next step may run, those that waited longest first."""

@@ -137,9 +137,11 @@ class FakeCompute:
         if self.never_ready or self.platform is None or spec.provisioning is None or not spec.ports:
             return
         state: Literal["Ready", "NotReady"] = "NotReady" if self.not_ready else "Ready"
-        post = threading.Timer(
-            self.ready_delay, self.platform.report_health, args=(spec.ports[0], state, self.not_ready)
-        )
+        arguments = (spec.ports[0], state, self.not_ready)
+        if not self.ready_delay:
+            self.platform.report_health(*arguments)
+            return
+        post = threading.Timer(self.ready_delay, self.platform.report_health, args=arguments)
         post.daemon = True
         post.start()
 

@@ -51,6 +51,12 @@ def _order(context: StepContext, **changes: object) -> None:
         context.operation.state["revision"] = revision
 
 
+def _number(context: StepContext, order: str) -> int:
+    """The number of this operation's order to `start` or `restart`: one, however often its step runs."""
+    number: int = context.operation.state.setdefault(order, context.row.private[order] + 1)
+    return number
+
+
 def _check_room(context: StepContext) -> None:
     """Raises OperationFailed `AllocationFailed` when no host has room for the VM's size."""
     size, work = get_size(size_name(_vm(context))), context.work
@@ -92,11 +98,11 @@ def _allocate(context: StepContext) -> Outcome:
 
 def _start(context: StepContext) -> Outcome:
     if not context.row.private["host"]:
-        context.row.private["start"] += 1
+        context.row.private["start"] = _number(context, "start")
         return _allocate(context)
     seen = observed(context.work, context.row)
     if seen is None or seen.power not in ("running", "starting"):
-        context.row.private["start"] += 1
+        context.row.private["start"] = _number(context, "start")
     _order(context, power="running", hard=False)
     return Hop("await_running")
 
@@ -171,7 +177,7 @@ def _is_stopped(context: StepContext) -> bool:
 
 
 def _restart(context: StepContext) -> Outcome:
-    _order(context, power="running", hard=False, restart=context.row.private["restart"] + 1)
+    _order(context, power="running", hard=False, restart=_number(context, "restart"))
     return Hop("await_restarted")
 
 
@@ -231,7 +237,7 @@ def _await_gone(context: StepContext) -> Outcome:
     if context.operation.kind == DELETE.name:
         return Hop("clean")
     if context.operation.kind == REDEPLOY.name:
-        context.row.private["start"] += 1
+        context.row.private["start"] = _number(context, "start")
         context.work.resources.save(context.row)
         return Hop("allocate")
     return _finish(context)

@@ -159,14 +159,12 @@ def _succeed(context: StepContext, plan: Plan, states: dict[str, Body]) -> Outco
         duration=duration(context.now - context.operation.started),
     )
     context.work.resources.save(context.row)
-    context.operation.state.pop("sealed", None)
     return Done()
 
 
 def _failed(context: StepContext, error: ErrorDetail) -> None:
     show(context.row, "Failed", error=_plain(error), duration=duration(context.now - context.operation.started))
     context.work.resources.save(context.row)
-    context.operation.state.pop("sealed", None)
 
 
 RUN = OperationKind("deployment-run", {"start": _start, "deploy": _deploy, "end": _end}, on_failure=_failed)
