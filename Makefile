@@ -1,11 +1,11 @@
 # `make help` says what there is. Everything is safe to run again: it does only what is missing.
 .DEFAULT_GOAL := help
-.PHONY: help up down test test-kills lint bench az dev sdk system lock
+.PHONY: help up down test test-kills test-durable lint bench az dev sdk system lock
 
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
 up: ## from a fresh clone to a running virtual machine: packages, image, Skerry, a first guest
 	@scripts/up
@@ -16,6 +16,9 @@ down: ## stop Skerry and its guests; disks and settings are kept
 test: system dev az sdk ## everything the tests need, then all of them
 	@.venv/bin/pytest -n auto --dist loadfile $(filter-out tests/system,$(wildcard tests/*))
 	@SKERRY_AZ=$(CURDIR)/.venv-az/bin/az SKERRY_SDK_PYTHON=$(CURDIR)/.venv-sdk/bin/python .venv/bin/pytest tests/system
+
+test-durable: dev ## every operation dying at every moment, on a fake host
+	@SKERRY_DEATHS=0 .venv/bin/pytest -n auto tests/engine
 
 test-kills: dev ## Skerry killed at every moment of creating and deleting VMs on this machine
 	@$(SUDO) .venv/bin/pytest tests/system -m kills

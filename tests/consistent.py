@@ -26,8 +26,8 @@ TRANSIENT = {"Creating", "Updating", "Deleting", "Accepted", "Running"}
 def consistent(control: ControlPlane, host: Any = None, *, quiet: bool = False) -> None:
     """Fails with every rule that doesn't hold.
 
-    `quiet`: no operation is in progress, and the host has done all it was told. `host` has the fakes `compute`, `storage`
-    and `network` of the one host.
+    `quiet`: no operation is in progress, and the host has done all it was told. `host` has the fakes `compute`,
+    `storage` and `network` of the one host.
     """
     with control.store.read() as work:
         found = [*State(work).problems(quiet=quiet)]
@@ -58,7 +58,7 @@ class State:
         yield from self._references()
         yield from self._specs()
         yield from self._use()
-        # yield from self._tags()
+        yield from self._tags()
 
     def _rows(self, *, quiet: bool) -> Iterator[str]:
         for row in self.rows.values():
@@ -151,17 +151,17 @@ class State:
                     yield f"host {host} has not the disks of {row.key}"
 
     def _use(self) -> Iterator[str]:
-        for row in self.work.connection.execute(select(tables.hosts)).all():
-            vms = self.work.hosts.spec(row.id).vms
+        for host in self.work.connection.execute(select(tables.hosts)).all():
+            vms = self.work.hosts.spec(host.id).vms
             used = sum(vm.vcpus for vm in vms), sum(vm.memory_bytes for vm in vms)
-            if False and (row.used_vcpus, row.used_memory) != used:
-                yield f"host {row.id} counts {row.used_vcpus}, {row.used_memory} as used; its VMs are {used}"
+            if (host.used_vcpus, host.used_memory) != used:
+                yield f"host {host.id} counts {host.used_vcpus}, {host.used_memory} as used; its VMs are {used}"
         for row in self.rows.values():
             if row.type == NIC:
                 users = [self.rows[link.source] for link in self.links if (link.kind, link.target) == ("nic", row.key)]
-                host = users[0].private["host"] if users else ""
-                if row.private.get("host", "") != host and not any(vm.operation for vm in users):
-                    yield f"{row.key} is on {row.private.get('host')}, its VM on {host}"
+                place = users[0].private["host"] if users else ""
+                if row.private.get("host", "") != place and not any(vm.operation for vm in users):
+                    yield f"{row.key} is on {row.private.get('host')}, its VM on {place}"
 
     def _tags(self) -> Iterator[str]:
         stored = {(r.resource, r.name, r.value) for r in self.work.connection.execute(select(tables.tags))}

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 from tests.api.client import BASE, Arm, FakeHost
+from tests.consistent import consistent
 
 from skerry.arm.secrets import Secrets
 from skerry.arm.service import Installation
@@ -60,6 +61,7 @@ def arm(tmp_path: Path, identity: Identity) -> Iterator[Arm]:
     try:
         _await_images(found)
         yield found
+        consistent(control)
     finally:
         client.close()
         control.link.close()

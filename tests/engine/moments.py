@@ -3,10 +3,9 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+from unittest import mock
 
-from sqlalchemy import Connection, Engine, event
-
-WRITES = ("INSERT", "UPDATE", "DELETE", "RELEASE", "COMMIT")
+from skerry.store.sql import Session, Statement
 
 
 class Killed(BaseException):
@@ -24,6 +23,7 @@ class Moments:
     def __init__(self, fatal: int = 0, die: Callable[[str], None] = die) -> None:
         self.fatal, self.passed = fatal, 0
         self.names: list[str] = []
+        self._wrote: set[int] = set()
         self._die = die
 
     def arm(self, fatal: int) -> None:
@@ -39,26 +39,31 @@ class Moments:
 
     @contextmanager
     def of_the_database(self) -> Iterator[None]:
-        """Count each statement that writes, the release of each savepoint and each commit of what was written."""
+        """Count each statement that writes, what is done to savepoints, and each commit of what was written."""
+        run, many, returning, control = Session.run, Session.many, Session.returning, Session.control
 
-        def statement(connection: Connection, _cursor: Any, text: str, *_rest: Any) -> None:
-            if text.lstrip().upper().startswith(WRITES):
-                connection.info["wrote"] = True
-                self.pass_by(text.split("\n")[0][:60])
+        def wrote(session: Session, statement: Statement) -> None:
+            self._wrote.add(id(session))
+            self.pass_by(statement.on(session.dialect)[0].split("\n", maxsplit=1)[0][:60])
 
-        def released(connection: Connection, *_rest: Any) -> None:
-            if connection.info.get("wrote"):
-                self.pass_by("release of a savepoint")
+        def on_run(session: Session, statement: Statement, values: Any) -> int:
+            wrote(session, statement)
+            return run(session, statement, values)
 
-        def commit(connection: Connection) -> None:
-            if connection.info.pop("wrote", False):
-                self.pass_by("commit")
+        def on_many(session: Session, statement: Statement, rows: Any) -> None:
+            wrote(session, statement)
+            many(session, statement, rows)
 
-        handlers = (("before_cursor_execute", statement), ("release_savepoint", released), ("commit", commit))
-        for name, handler in handlers:
-            event.listen(Engine, name, handler)
-        try:
+        def on_returning(session: Session, statement: Statement, values: Any) -> Any:
+            wrote(session, statement)
+            return returning(session, statement, values)
+
+        def on_control(session: Session, sql: str) -> None:
+            if not sql.startswith("BEGIN") and id(session) in self._wrote:
+                self.pass_by(sql)
+            if sql in ("COMMIT", "ROLLBACK"):
+                self._wrote.discard(id(session))
+            control(session, sql)
+
+        with mock.patch.multiple(Session, run=on_run, many=on_many, returning=on_returning, control=on_control):
             yield
-        finally:
-            for name, handler in handlers:
-                event.remove(Engine, name, handler)

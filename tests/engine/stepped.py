@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+from tests.engine.moments import Moments
+
 from skerry.host.agent import Agent
 from skerry.host.compute.driver import DiskFile
 from skerry.host.compute.fake import FakeCompute
@@ -17,7 +19,6 @@ from skerry.host.network.fake import FakeNetwork
 from skerry.host.storage.fake import FakeStorage
 from skerry.hostspec import DiskObserved, DiskSpec, Health, Observed, VmSpec, VnetSpec
 from skerry.hostspec.client import SpecSource
-from tests.engine.moments import Moments
 
 
 class Clock:
@@ -142,9 +143,9 @@ class Network(FakeNetwork):
 
 
 class Host:
-    """What survives its agent: machines, disks, networks, and what the guests said. `file`: where it is kept, if at all.
+    """What survives its agent: machines, disks, networks, and what the guests said.
 
-    `silent`: its reports are lost.
+    `file`: where it is kept, if at all. `silent`: its reports are lost.
     """
 
     def __init__(self, moments: Moments, clock: Clock, file: Path | None = None) -> None:

@@ -1,6 +1,6 @@
 """Every step of every kind of operation runs twice, is taken back and run again, and dies at each moment.
 
-Whatever happens, the operation ends as it would have, once. `make test-kill` dies at every moment of every scenario;
+Whatever happens, the operation ends as it would have, once. `make test-durable` dies at every moment of every scenario;
 the ordinary run at some of them.
 """
 
@@ -142,7 +142,7 @@ def test_every_step_may_fail_unforeseen_and_run_again(scenario: Scenario, prepar
 def _fatal_moments(prepared: Prepared) -> list[int]:
     """Some moments that lie apart, others for each scenario; or all."""
     count = len(prepared.moments)
-    if not DEATHS or DEATHS >= count:
+    if not DEATHS or count <= DEATHS:
         return list(range(1, count + 1))
     offset = len(prepared.scenario.name)
     return sorted({1 + (offset + number * count // DEATHS) % count for number in range(DEATHS)})

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -22,6 +23,7 @@ from skerry.store import OperationRow
 from skerry.store.tables import metadata
 
 SUBSCRIPTION = "5ca1ab1e-0000-4000-8000-000000000001"
+USER = SimpleNamespace(kind="User", object_id=SUBSCRIPTION, name="me", app_id=SUBSCRIPTION)
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|\b[0-9a-f]{32}\b")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+(?:\+00:00|Z)|PT[\d.]+S|\b19\d{8}\.\d+")
 _PASSING = {"etag", "created", "changed", "started", "ended", "resume_at", "deadline", "revision", "trace", "state"}
@@ -92,7 +94,7 @@ class World:
         self.control = ControlPlane(self.folder / "skerry.db", installation, gateway)
         self.control.store.on_spec_change = self._then(self.control.store.on_spec_change)
         self.control.store.on_operation_change = self._then(self.control.store.on_operation_change)
-        self.client = Client(self.control.app(lambda _header: "me"))
+        self.client = Client(self.control.app(lambda _header: USER))
         self.arm = SteppedArm(self)
         self.agent = gateway.agent = self.host.agent(self.control.link)
 
@@ -153,7 +155,7 @@ class World:
 
     def _next_resume(self) -> float | None:
         with self.control.store.read() as work:
-            return work.operations.next_resume()
+            return work.operations.next_resume(self.clock.time())
 
     def running(self) -> list[OperationRow]:
         """The operations in progress."""
