@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import re
 from collections.abc import Callable, Sequence
 from urllib.parse import urlencode
 
@@ -30,8 +31,8 @@ def _top(request: ArmRequest) -> int:
     text = request.query.get("$top")
     if text is None:
         return PAGE
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= MAX_PAGE:
-        raise BadRequest("InvalidTopQueryString", f"The query parameter $top '{text}' must be 1 to {MAX_PAGE}.")
+    if not re.fullmatch(r"[0-9]{1,9}", text) or not 1 <= int(text) <= MAX_PAGE:
+        raise BadRequest("InvalidTopQueryString", f"The query parameter $top '{text[:20]}' must be 1 to {MAX_PAGE}.")
     return int(text)
 
 

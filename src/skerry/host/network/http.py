@@ -5,6 +5,7 @@ Guests are hostile: heads of 16 KiB and bodies of 64 KiB at most, ten seconds fo
 
 import asyncio
 import contextlib
+import re
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -100,7 +101,7 @@ async def _drop_rest(reader: asyncio.StreamReader) -> None:
 
 async def _answer(reader: asyncio.StreamReader, handler: Handler, workers: Executor) -> Response:
     try:
-        request = await _read(reader)
+        request = await receive(reader)
     except BadRequest as error:
         return Response(error.status)
     try:
@@ -110,8 +111,8 @@ async def _answer(reader: asyncio.StreamReader, handler: Handler, workers: Execu
         return Response(500)
 
 
-async def _read(reader: asyncio.StreamReader) -> Request:
-    """`reader` must have been made with limit=MAX_HEAD."""
+async def receive(reader: asyncio.StreamReader) -> Request:
+    """One whole request. `reader` must have been made with limit=MAX_HEAD. Raises BadRequest, IncompleteReadError."""
     try:
         head = await reader.readuntil(b"\r\n\r\n")
     except asyncio.LimitOverrunError as error:
@@ -120,7 +121,7 @@ async def _read(reader: asyncio.StreamReader) -> Request:
     if "transfer-encoding" in request.headers:
         raise BadRequest(411)
     length = request.headers.get("content-length", "0")
-    if not length.isdecimal() or int(length) > MAX_BODY:
+    if not re.fullmatch(r"[0-9]{1,9}", length) or int(length) > MAX_BODY:
         raise BadRequest(413 if length.isdecimal() else 400)
     body = await reader.readexactly(int(length))
     return Request(request.method, request.path, request.query, request.headers, body)

@@ -3,30 +3,42 @@
 import asyncio
 import json
 import re
+import socket
 from pathlib import Path
 
 from skerry.host.compute.qemu.qmp import connected
 
 SECONDS = 10.0
-LONGEST_LINE = 1 << 16
+LONGEST_LINE = 1 << 14
+MOST_LINES = 64
+"""What an earlier client left unread in the channel; a guest that says more than this is no agent."""
 VERSION = re.compile(r"[\w.+~-]{1,64}")
 
 
 async def agent_version(path: Path) -> str | None:
     """The version of the agent behind the socket at `path`; None when it doesn't answer properly in time."""
     try:
-        return await asyncio.wait_for(_ask(path), SECONDS)
-    except (OSError, ValueError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+        return await ask_version(connected(path))
+    except OSError:
         return None
 
 
-async def _ask(path: Path) -> str | None:
-    reader, writer = await asyncio.open_unix_connection(sock=connected(path), limit=LONGEST_LINE)
+async def ask_version(channel: socket.socket) -> str | None:
+    """As `agent_version`, on a connection, which is closed then."""
+    try:
+        return await asyncio.wait_for(_ask(channel), SECONDS)
+    except (OSError, ValueError, RecursionError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+        return None
+
+
+async def _ask(channel: socket.socket) -> str | None:
+    reader, writer = await asyncio.open_unix_connection(sock=channel, limit=LONGEST_LINE)
     try:
         # What an earlier client left in the channel ends where our own number comes back.
         await _send(writer, {"execute": "guest-sync", "arguments": {"id": 7783}})
-        while await _receive(reader) != 7783:
-            pass
+        for _ in range(MOST_LINES):
+            if await _receive(reader) == 7783:
+                break
         await _send(writer, {"execute": "guest-info"})
         answer = await _receive(reader)
     finally:

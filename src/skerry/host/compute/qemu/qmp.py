@@ -90,8 +90,10 @@ class Monitor:
             except asyncio.CancelledError:
                 connection.close()
                 raise
-        except (QMPError, OSError) as error:
-            raise HostError(f"no QMP at {path}: {error}") from error
+        except Exception as error:  # the library asserts, too, when QEMU goes in the middle of the greeting
+            with suppress(Exception):
+                await client.disconnect()
+            raise HostError(f"no QMP at {path}: {error or type(error).__name__}") from error
         self._client, self._leaving = client, asyncio.Event()
         self._task = asyncio.create_task(self._attend(client, self._leaving))
 
@@ -100,7 +102,7 @@ class Monitor:
         reader = asyncio.create_task(self._events(client))
         waits = [asyncio.create_task(_until_lost(client)), asyncio.create_task(leaving.wait())]
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        with suppress(QMPError, OSError, EOFError):
+        with suppress(Exception):  # what ended the connection comes up here: anything that a hostile QEMU can cause
             await client.disconnect()
         # Events that came just before the end are still to be handed on.
         await asyncio.sleep(0)
@@ -123,8 +125,8 @@ class Monitor:
             return await self._client.execute(command, dict(arguments) if arguments else None)
         except ExecuteError as error:
             raise HostError(f"QEMU refused {command}: {error}") from error
-        except QMPError as error:
-            raise HostError(f"QEMU went away during {command}: {error}") from error
+        except Exception as error:
+            raise HostError(f"QEMU went away during {command}: {error or type(error).__name__}") from error
 
     async def _disconnect(self) -> None:
         if self._task is not None:

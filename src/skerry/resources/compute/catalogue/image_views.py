@@ -3,6 +3,7 @@
 Source: https://learn.microsoft.com/rest/api/compute/virtual-machine-images.
 """
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -109,8 +110,8 @@ def _top(context: ViewContext) -> int | None:
     text = context.query.get("$top")
     if text is None:
         return None
-    if not (text.isascii() and text.isdigit() and int(text) > 0):
-        raise BadRequest("InvalidParameter", f"The value '{text}' of $top must be a positive number.", target="$top")
+    if not re.fullmatch(r"[0-9]{1,9}", text) or int(text) == 0:
+        raise BadRequest("InvalidParameter", f"The value '{text[:20]}' of $top must be a positive number.", target="$top")
     return int(text)
 
 

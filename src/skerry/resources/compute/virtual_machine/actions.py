@@ -1,5 +1,6 @@
 """The POSTs of a VM: each checks that it may, and starts an operation."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -55,7 +56,7 @@ def _boot_diagnostics(context: ActionContext) -> Result:
             f"Boot diagnostics are not enabled on VM '{row.name}': run `az vm boot-diagnostics enable` first.",
         )
     minutes = context.query.get("sasuriexpirationtimeinminutes", "120")
-    if not minutes.isdecimal() or not 1 <= int(minutes) <= 1440:
+    if not re.fullmatch(r"[0-9]{1,4}", minutes) or not 1 <= int(minutes) <= 1440:
         raise BadRequest(
             "InvalidParameter",
             "sasUriExpirationTimeInMinutes must be 1 to 1440.",
