@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import resource
 import secrets
 import signal
 import socket
@@ -17,6 +18,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from skerry.arm.app import Authenticate
+from skerry import logs
 from skerry.arm.errors import ArmError
 from skerry.arm.secrets import Secrets
 from skerry.arm.service import Installation
@@ -73,7 +75,10 @@ def serve(state: Path, port: int, accel: Accel, simulate: int, on_ready: Callabl
     Raises StartError (port or state in use, state of a newer Skerry, not enough rights) and HostError.
     """
     _check(simulate)
+    logs.configure()
     os.umask(0o077)  # what is in the state folder is for its owner: the database holds password hashes
+    # Keys, tokens and (in the QEMUs, which inherit this) guests' memory don't belong into files of a crash.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with ExitStack() as stack:
         stack.enter_context(_lock(state))
         (state / "stop.json").unlink(missing_ok=True)
