@@ -1,6 +1,6 @@
 # `make help` says what there is. Everything is safe to run again: it does only what is missing.
 .DEFAULT_GOAL := help
-.PHONY: help up down test test-kills test-durable lint bench az dev sdk system lock
+.PHONY: help up down test test-kills test-durable lint fuzz bench az dev sdk system lock
 
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
@@ -27,6 +27,10 @@ lint: dev ## formatting, linters, types
 	@.venv/bin/ruff format --check src tests bench
 	@.venv/bin/ruff check src tests bench
 	@.venv/bin/mypy
+
+fuzz: system ## FUZZ_SECONDS (60) of bad input for each reader of hostile bytes; TARGET=name for one
+	@scripts/venv .venv-fuzz requirements-fuzz.lock --project
+	@scripts/fuzz $(TARGET)
 
 bench: system dev az ## the figures of docs/performance.md
 	@SKERRY_AZ=$(CURDIR)/.venv-az/bin/az .venv/bin/python -m bench

@@ -17,8 +17,8 @@ import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
-from skerry.arm.app import Authenticate
 from skerry import logs
+from skerry.arm.app import Authenticate
 from skerry.arm.errors import ArmError
 from skerry.arm.secrets import Secrets
 from skerry.arm.service import Installation

@@ -179,8 +179,12 @@ class Arm:
     def spec(self, vm: str) -> VmSpec:
         """What the host should have of a VM."""
         identifier = self.get(vm).body["properties"]["vmId"]
+        return next(spec for spec in self.specs() if spec.id == identifier)
+
+    def specs(self) -> tuple[VmSpec, ...]:
+        """All VMs that the host should have."""
         with self.control.store.read() as work:
-            return next(spec for spec in work.hosts.spec("local").vms if spec.id == identifier)
+            return work.hosts.spec("local").vms
 
     def power(self, vm: str) -> str:
         """The VM's power state."""

@@ -40,8 +40,8 @@ from skerry.host.provisioning.ovf import WA, ovf_env
 from skerry.host.storage.headers import MAX_BYTES, SECTOR, inspect
 from skerry.hostspec import Provisioning
 from skerry.identity import TokenError
-from skerry.identity.principals import Principal
 from skerry.identity.keys import SigningKey
+from skerry.identity.principals import Principal
 from skerry.identity.tokens import Tokens
 from skerry.resources.compute.keys import validate_public_key
 from skerry.resources.network.addresses import parse_address, parse_prefix
@@ -177,7 +177,7 @@ def body(data: bytes) -> None:
     """A body for one of the types (the first byte says which): a model whose own JSON is its model again."""
     model = _models()[data[0] % len(_models())] if data else _models()[0]
     with suppress(ArmError):
-        value = decode(parse_json(data[1:]), model)
+        value: Any = decode(parse_json(data[1:]), model)
         assert decode(parse_json(encode(value)), model) == value
 
 

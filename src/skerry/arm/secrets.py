@@ -13,7 +13,6 @@ from cryptography.fernet import Fernet
 
 from skerry.arm.errors import ArmError
 
-
 _TIME = re.compile(r"[0-9]{1,11}", re.ASCII)
 
 
@@ -45,7 +44,9 @@ class Secrets:
 
     def check(self, path: str, end: str, signature: str) -> None:
         """Raises Forbidden unless the path was signed and its time isn't over."""
-        good = _TIME.fullmatch(end) and hmac.compare_digest(self._signature(path, int(end)).encode(), signature.encode())
+        good = _TIME.fullmatch(end) and hmac.compare_digest(
+            self._signature(path, int(end)).encode(), signature.encode()
+        )
         if not good or int(end) < time.time():
             raise Forbidden(
                 "AuthenticationFailed", "The link's signature is wrong or its time is over: ask for a new link."

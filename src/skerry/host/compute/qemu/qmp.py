@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import structlog
-from qemu.qmp import ExecuteError, QMPClient, QMPError, Runstate
+from qemu.qmp import ExecuteError, QMPClient, Runstate
 
 from skerry.host.errors import HostError
 

@@ -111,7 +111,9 @@ def _top(context: ViewContext) -> int | None:
     if text is None:
         return None
     if not re.fullmatch(r"[0-9]{1,9}", text) or int(text) == 0:
-        raise BadRequest("InvalidParameter", f"The value '{text[:20]}' of $top must be a positive number.", target="$top")
+        raise BadRequest(
+            "InvalidParameter", f"The value '{text[:20]}' of $top must be a positive number.", target="$top"
+        )
     return int(text)
 
 

@@ -140,6 +140,7 @@ def _await_ready(context: StepContext) -> Outcome:
         return Nap(2, HOST)
     if seen.health == "ready":
         context.row.private["provisioned"] = True
+        _forget_secrets(context)
         return _finish(context)
     if seen.health == "failed":
         raise OperationFailed(
@@ -151,6 +152,13 @@ def _await_ready(context: StepContext) -> Outcome:
             f"VM '{context.row.name}' stopped before its guest reported ready. {seen.message} {_log_tail(context)}",
         )
     return Nap(5, HOST)
+
+
+def _forget_secrets(context: StepContext) -> None:
+    """The guest has its password's hash and its custom data: nobody else needs them any more."""
+    kept = [context.row.private.pop(name, None) for name in ("password_hash", "custom_data")]
+    if any(kept):
+        _order(context)
 
 
 def _finish(context: StepContext) -> Outcome:

@@ -5,7 +5,7 @@ Template and parameters may hold secrets: they are kept sealed in the operation'
 
 import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -50,6 +50,49 @@ def _values_of(parameters: Body) -> Body:
     """A whole parameter file is taken too: az sends its `parameters` member, other clients the file."""
     inner = parameters.get("parameters")
     return inner if "$schema" in parameters and isinstance(inner, dict) else parameters
+
+
+SHORTEST_SECRET = 4
+"""Shorter values would blot out words of every message, and hide nothing that couldn't be guessed."""
+
+
+def secret_words(request: Body) -> list[str]:
+    """Every string in the values (and defaults) of a request's secure parameters, longest first."""
+    sections = _lowered(request)
+    values = _lowered(_values_of(_lowered(sections.get("parameters"))))
+    found: set[str] = set()
+    for name, declared in _lowered(_lowered(sections.get("template")).get("parameters")).items():
+        fields = _lowered(declared)
+        if str(fields.get("type", "")).lower().startswith("secure"):
+            found.update(_strings([values.get(name), fields.get("defaultvalue")]))
+    return sorted((word for word in found if len(word) >= SHORTEST_SECRET), key=len, reverse=True)
+
+
+def _lowered(value: Any) -> Body:
+    """An object's members by lower-case name; nothing where it is no object: the request may be unchecked."""
+    return {key.lower(): member for key, member in value.items()} if isinstance(value, dict) else {}
+
+
+def _strings(value: Any) -> Iterator[str]:
+    pending = [value]
+    while pending:
+        here = pending.pop()
+        if isinstance(here, str):
+            yield here
+        elif isinstance(here, dict | list):
+            pending += here.values() if isinstance(here, dict) else here
+
+
+def masked(detail: ErrorDetail, words: Sequence[str]) -> ErrorDetail:
+    """The error without any of the words: messages quote what they refuse, and are kept."""
+
+    def clean(text: str) -> str:
+        for word in words:
+            text = text.replace(word, "*****")
+        return text
+
+    target = None if detail.target is None else clean(detail.target)
+    return ErrorDetail(detail.code, clean(detail.message), target, [masked(part, words) for part in detail.details])
 
 
 def scope_of(work: UnitOfWork, service: ResourceService, deployment: ResourceId) -> Scope:

@@ -15,16 +15,18 @@ import orjson
 from skerry.arm.errors import ArmError, ErrorDetail, NotFound
 from skerry.arm.ids import parse_id
 from skerry.arm.rows import Body
-from skerry.engine.steps import Done, Hop, Nap, OperationFailed, OperationKind, Outcome, StepContext
+from skerry.engine.steps import Done, Hop, Nap, OperationFailed, OperationKind, Outcome, Step, StepContext
 from skerry.resources.resources.deployment.model import (
     check_request,
     check_types,
     duration,
     failure,
     load_plan,
+    masked,
     plan_view,
     refusal,
     scope_of,
+    secret_words,
     show,
 )
 from skerry.templates.errors import TemplateError
@@ -124,10 +126,28 @@ def _put(context: StepContext, resource: PlannedResource) -> Body:
                 context.work.operations.save(result.operation)
                 state |= {"status": "Running", "operation": result.operation.id}
     except TemplateError as error:
-        state |= {"status": "Failed", "error": _plain(refusal(error).detail)}
+        state |= {"status": "Failed", "error": _plain(_unspoken(context, refusal(error).detail))}
     except ArmError as error:
-        state |= {"status": "Failed", "error": _plain(error.detail)}
+        state |= {"status": "Failed", "error": _plain(_unspoken(context, error.detail))}
     return state
+
+
+def _unspoken(context: StepContext, detail: ErrorDetail) -> ErrorDetail:
+    """The error without the values of the deployment's secure parameters."""
+    return masked(detail, secret_words(_request(context)))
+
+
+def _guarded(step: Step) -> Step:
+    """The step, with errors that don't quote the deployment's secure parameters."""
+
+    def run(context: StepContext) -> Outcome:
+        try:
+            return step(context)
+        except ArmError as error:
+            detail = _unspoken(context, error.detail)
+            raise OperationFailed(detail.code, detail.message, target=detail.target, details=detail.details) from None
+
+    return run
 
 
 def _plain(detail: ErrorDetail) -> Body:
@@ -167,5 +187,6 @@ def _failed(context: StepContext, error: ErrorDetail) -> None:
     context.work.resources.save(context.row)
 
 
-RUN = OperationKind("deployment-run", {"start": _start, "deploy": _deploy, "end": _end}, on_failure=_failed)
+_STEPS = {"start": _guarded(_start), "deploy": _guarded(_deploy), "end": _guarded(_end)}
+RUN = OperationKind("deployment-run", _STEPS, on_failure=_failed)
 KINDS = (RUN,)
