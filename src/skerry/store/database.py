@@ -123,7 +123,11 @@ def _url(at: str | Path) -> URL:
 
 def _sqlite(url: URL) -> Engine:
     engine = create_engine(
-        url, poolclass=NullPool, isolation_level="AUTOCOMMIT", connect_args={"check_same_thread": False}
+        url,
+        poolclass=NullPool,
+        isolation_level="AUTOCOMMIT",
+        connect_args={"check_same_thread": False},
+        hide_parameters=True,
     )
 
     @event.listens_for(engine, "connect")
@@ -138,7 +142,9 @@ def _postgresql(url: URL) -> Engine:
     # A control plane that hangs or has lost its network must not hold the writer's lock for good.
     limits = {"connect_timeout": 5, "keepalives_idle": 5, "keepalives_interval": 5, "keepalives_count": 3}
     given = {name: value for name, value in limits.items() if name not in url.query}
-    engine = create_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT", connect_args=given)
+    engine = create_engine(
+        url, poolclass=NullPool, isolation_level="AUTOCOMMIT", connect_args=given, hide_parameters=True
+    )
 
     @event.listens_for(engine, "connect")
     def connect(connection: Any, _record: Any) -> None:
