@@ -80,7 +80,7 @@ def spec_of(work: UnitOfWork, row: ResourceRow) -> VmSpec:
 
 def _provisioning(vm: VirtualMachine, private: dict[str, Any]) -> Provisioning | None:
     profile = vm.properties.os_profile
-    if profile is None or private.get("provisioned"):
+    if profile is None:
         return None
     linux = profile.linux_configuration
     return Provisioning(
