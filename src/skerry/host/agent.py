@@ -195,9 +195,8 @@ class Agent:
             self._network_again = time.monotonic() + 2 * ROUND
 
     def _advance(self, spec: HostSpec) -> None:
-        """The revision counts as applied once its networks are, and no disk of it is still to be looked at."""
-        working = any(self._jobs.busy(("disk", disk.id)) for disk in spec.disks)
-        if not self._network_problems and not working:
+        """The revision counts as applied once all of it was tried; what failed is among the problems."""
+        if not any(self._jobs.busy(("disk", disk.id)) for disk in spec.disks):
             self._revision = spec.revision
 
     # --- machines ----------------------------------------------------------------------------------------------
@@ -342,7 +341,8 @@ class Agent:
         return [disk for _, disk in sorted((failed | here).items())]
 
     def _problems(self) -> list[Problem]:
-        return [*self._network_problems, *self._jobs.problems()]
+        network = dict.fromkeys((*self._network_problems, *self._network.problems()))
+        return [*network, *self._jobs.problems()]
 
 
 def _problems_of(error: Exception) -> tuple[Problem, ...]:

@@ -71,7 +71,7 @@ class HostCapacity(Struct, frozen=True):
 
 
 class Observed(Struct, frozen=True):
-    """One report. `revision` is the spec revision whose network and disk part is fully applied; 0: none yet.
+    """One report. `revision` is the spec revision whose network and disk part was applied but for `problems`; 0: none.
 
     A VM that is in the spec but missing in `vms` has not been looked at yet; one that is in neither is gone.
     `problems`: (kind, id, message) of what could not be converged and is being tried again.

@@ -76,12 +76,16 @@ class Network:
     def __init__(self) -> None:
         self.applied: list[Sequence[VnetSpec]] = []
         self.fail: str | None = None
+        self.broken: tuple[tuple[str, str, str], ...] = ()
         self.closed: bool | None = None
 
     def apply(self, vnets: Sequence[VnetSpec]) -> None:
         self.applied.append(vnets)
         if self.fail:
             raise HostError(self.fail)
+
+    def problems(self) -> Sequence[tuple[str, str, str]]:
+        return self.broken
 
     def tap(self, port: str) -> int:
         return os.open(os.devnull, os.O_RDWR)
@@ -284,13 +288,16 @@ def test_a_slow_disk_delays_neither_rules_nor_other_vms(host: Host) -> None:
     host.source.wait(lambda one: one.revision == 1)
 
 
-def test_a_revision_counts_only_when_its_networks_are_applied(host: Host) -> None:
+def test_a_network_that_fails_is_a_problem_and_holds_nothing_else_up(host: Host) -> None:
     host.network.fail = "nft is missing"
     host.source.order(spec(1, vm()))
     observed = host.source.wait(lambda one: bool(one.problems))
-    assert (observed.revision, observed.problems) == (0, (("network", "", "nft is missing"),))
+    assert observed.problems == (("network", "", "nft is missing"),)
+    assert host.source.wait(lambda one: one.revision == 1).problems == observed.problems
     host.network.fail = None
-    assert host.source.wait(lambda one: one.revision == 1).problems == ()
+    host.source.wait(lambda one: not one.problems)
+    host.network.broken = (("vnet", "v", "no TAPs"),)
+    host.source.wait(lambda one: one.problems == host.network.broken)
 
 
 def test_a_stale_spec_is_refused(host: Host) -> None:

@@ -38,6 +38,11 @@ class Daemon:
         recorded = self._recorded()
         return recorded is not None and recorded[1] == self.argv
 
+    def pid(self) -> int | None:
+        """Its process, whatever it was started as; None when it doesn't run."""
+        recorded = self._recorded()
+        return recorded[0] if recorded else None
+
     def signal(self, number: int) -> bool:
         """Send a signal if the process is still ours; whether it was sent."""
         recorded = self._recorded()

@@ -11,6 +11,7 @@ import ipaddress
 import pwd
 import re
 import signal
+from functools import cache
 from pathlib import Path
 
 from skerry.host.network.daemons import Daemon
@@ -44,6 +45,15 @@ class Dhcp:
         elif any(changed):
             self._daemon.signal(signal.SIGHUP)
 
+    def serves(self, vnet: VnetSpec) -> bool:
+        """Whether dnsmasq lives and has exactly what it needs for `vnet`."""
+        wanted = {**files(vnet), "dnsmasq.conf": configuration(vnet, self.folder, user())}
+        return self._daemon.running() and not any(_differs(self.folder / name, text) for name, text in wanted.items())
+
+    def pid(self) -> int | None:
+        """The running dnsmasq."""
+        return self._daemon.pid()
+
     def stop(self) -> None:
         self._daemon.stop()
 
@@ -61,6 +71,7 @@ def domain(vnet: str) -> str:
     return f"{vnet[:8]}.internal.skerry"
 
 
+@cache
 def user() -> str:
     """Whom dnsmasq becomes: the distribution's user for it, or nobody."""
     return next(
@@ -139,9 +150,16 @@ def _lines(lines: list[str]) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
+def _differs(file: Path, text: str) -> bool:
+    try:
+        return file.read_text() != text
+    except (OSError, ValueError):
+        return True
+
+
 def _write(file: Path, text: str) -> bool:
     """Put `text` into `file` at once; whether it was different."""
-    if file.exists() and file.read_text() == text:
+    if not _differs(file, text):
         return False
     temporary = file.with_suffix(".new")
     temporary.write_text(text)

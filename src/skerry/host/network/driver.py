@@ -28,6 +28,9 @@ class NetworkDriver(Protocol):
         Established flows that remain allowed are never cut. Raises HostError after having applied what it could.
         """
 
+    def problems(self) -> Sequence[tuple[str, str, str]]:
+        """(kind, id, message) of what went wrong since the last `apply` and could not be mended yet."""
+
     def tap(self, port: str) -> int:
         """A new descriptor of the port's TAP for a QEMU to inherit; the caller closes its copy.
 

@@ -12,6 +12,7 @@ import ipaddress
 import shutil
 import socket
 import time
+from functools import partial
 from pathlib import Path
 
 from pyroute2 import IPRoute
@@ -71,26 +72,35 @@ class Egress:
         self._slirp = Daemon(names.runtime / "slirp.json", _slirp_argv(self._router))
         self._shielded: list[str] | None = None
 
-    def apply(self) -> None:
-        """Router namespace, its rules and slirp4netns. Raises MissingFeature without that program."""
-        netns.create(self._names.router)
+    def apply(self, *, anew: bool = False) -> None:
+        """Router namespace, its rules (`anew` even if they seem right) and slirp4netns. Raises HostError."""
+        if netns.create(self._names.router):
+            self._slirp.stop()  # what runs serves a namespace that has lost its name
+            self._shielded = None
         netns.inside(self._router, _prepare_router)
-        if nftables.replace(self._router, "router_1", _ROUTER_RULES):
+        if nftables.replace(self._router, "router_1", _ROUTER_RULES, anew=anew):
             self._shielded = None
         self._shield()
         if not self._slirp.running():
             self._start()
         netns.inside(self._router, _configure_slirp)
 
-    def connect(self, vnet: str, namespace: Path) -> None:
+    def connect(self, vnet: str, namespace: Path, *, anew: bool = False) -> None:
         """Join a VNet's namespace to the router."""
         port = router_port(vnet)
         address = netns.inside(self._router, lambda: _transfer_address(port))
-        if not netns.inside(namespace, lambda: _has_link(UPLINK)):
+        ends = ((namespace, UPLINK), (self._router, port))
+        if not all(netns.inside(space, partial(_has_link, name)) for space, name in ends):
+            for space, name in ends:
+                netns.inside(space, partial(_drop_link, name))
             netns.inside(self._router, lambda: _make_veth(port, namespace))
         netns.inside(self._router, lambda: _router_side(port, address))
         netns.inside(namespace, lambda: _vnet_side(address))
-        nftables.replace(namespace, _snat_mark(address), _snat_rules(address))
+        nftables.replace(namespace, _snat_mark(address), _snat_rules(address), anew=anew)
+
+    def running(self) -> bool:
+        """Whether slirp4netns lives."""
+        return self._slirp.running()
 
     def close(self) -> None:
         """End slirp4netns and take the router namespace away."""
@@ -190,11 +200,16 @@ def _has_link(name: str) -> bool:
     return name in {entry for _, entry in socket.if_nameindex()}
 
 
-def _make_veth(port: str, namespace: Path) -> None:
-    """Runs in the router; a half-made pair of an earlier try goes first."""
-    with IPRoute() as netlink, namespace.open("rb") as target:
-        for index in netlink.link_lookup(ifname=port):
+def _drop_link(name: str) -> None:
+    """What is left of a pair that was half-made, or whose other end is gone."""
+    with IPRoute() as netlink:
+        for index in netlink.link_lookup(ifname=name):
             netlink.link("del", index=index)
+
+
+def _make_veth(port: str, namespace: Path) -> None:
+    """Runs in the router."""
+    with IPRoute() as netlink, namespace.open("rb") as target:
         netlink.link("add", ifname=port, kind="veth", peer={"ifname": UPLINK, "net_ns_fd": target.fileno()})
 
 

@@ -28,6 +28,10 @@ class FakeNetwork:
         self.applied.append(tuple(vnets))
         self._fail()
 
+    def problems(self) -> Sequence[tuple[str, str, str]]:
+        """Nothing goes wrong by itself here."""
+        return ()
+
     def tap(self, port: str) -> int:
         """An eventfd: a real descriptor that a process can inherit and that the caller closes."""
         self._fail()

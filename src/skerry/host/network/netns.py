@@ -50,6 +50,15 @@ def create(name: str) -> bool:
     return True
 
 
+def create_or_find(name: str, pid: int | None) -> bool:
+    """Like `create`; a namespace that lost its name while process `pid` runs in it is given the name again."""
+    if exists(name) or pid is None:
+        return create(name)
+    path(name).unlink(missing_ok=True)
+    netns.attach(name, pid)
+    return False
+
+
 def remove(name: str) -> None:
     """Take the name away; the kernel frees the namespace when the last socket or process in it ends."""
     if exists(name):

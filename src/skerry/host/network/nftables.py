@@ -8,12 +8,14 @@ from skerry.host.network.rules import TABLE
 from skerry.host.run import run
 
 
-def replace(namespace: Path, fingerprint: str, transaction: str) -> bool:
+def replace(namespace: Path, fingerprint: str, transaction: str, *, anew: bool = False) -> bool:
     """Load `transaction` unless the chain `fingerprint` shows that it is in force; whether it was loaded now.
+
+    `anew`: load it all the same, for somebody may have changed what is below that chain.
 
     The kernel swaps all of it at one instant, and connection tracking outlives it: an established flow isn't cut.
     """
-    if fingerprint in chains(namespace):
+    if not anew and fingerprint in chains(namespace):
         return False
     _nft(namespace, ["-f", "-"], transaction)
     return True

@@ -7,13 +7,17 @@
 Rules come before devices: what isn't in them is dropped, so a new TAP is never open and a removed one is cut off at
 once. Everything is compared with what the kernel has and only differences are applied; so after a restart the same call
 adopts namespaces, TAPs with running guests, rules and daemons. One VNet that fails keeps no other from being applied.
+
+A watcher looks every second whether a daemon died or somebody else changed a namespace, and every SURE_SECONDS at
+all of it whatever the kernel told; what isn't right is applied again.
 """
 
 import ipaddress
 import resource
 import shutil
 import threading
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -23,6 +27,7 @@ from skerry.host.errors import HostError, Refused
 from skerry.host.network import conntrack, egress, exposure, links, netns, nftables, rules, tap
 from skerry.host.network.daemons import arguments
 from skerry.host.network.dhcp import Dhcp, gateway
+from skerry.host.network.drift import Drift
 from skerry.host.network.driver import GuestPlatform
 from skerry.host.network.egress import Egress
 from skerry.host.network.forwarder import Forwarder, Target, greets
@@ -34,8 +39,7 @@ from skerry.hostspec import VnetSpec
 
 log = structlog.get_logger()
 
-WATCH_SECONDS = 5
-"""How often daemons that died are started again and the host's own addresses are looked at."""
+WATCH_SECONDS, SURE_SECONDS, AGAIN_SECONDS = 1.0, 30.0, 5.0
 
 Problem = tuple[str, str, str]
 """(kind, id, message) as in `Observed.problems`; kind is `vnet`, `publicAddress` or `network`."""
@@ -64,6 +68,9 @@ class RoutedNetwork:
         self._services = PlatformServices(self._loop, platform)
         self._forwarder = Forwarder(self._loop, outside)
         self._vnets: dict[str, VnetSpec] = {}
+        self._drifts: dict[str, Drift] = {}
+        self._sure = self._again = 0.0
+        self._unmended: list[Problem] = []
         self._closed = threading.Event()
         self._watcher = threading.Thread(target=self._watch, name="network-watch", daemon=True)
         self._watcher.start()
@@ -74,17 +81,19 @@ class RoutedNetwork:
         with self._lock:
             self._names.runtime.mkdir(exist_ok=True)
             self._names.runtime.chmod(0o755)  # dnsmasq has its files below
-            problems = _attempts([("network", "host", self._apply_host)])
-            problems += _attempts([("vnet", vnet.id, partial(self._apply_vnet, vnet, vnets)) for vnet in vnets])
-            sound = [vnet.id for vnet in vnets if vnet.id not in {name for _, name, _ in problems}]
-            problems += _attempts([("vnet", vnet, partial(self._way_out, vnet)) for vnet in sound])
             self._vnets = {vnet.id: vnet for vnet in vnets}
+            self._unmended = []
+            problems = self._set_up(vnets)
             problems += self._remove_others()
             self._services.keep({port.id for vnet in vnets for port in vnet.ports})
             failures = self._forwarder.apply([target for vnet in vnets for target in self._targets(vnet)])
             problems += [("publicAddress", address, message) for address, message in failures]
         if problems:
             raise NetworkProblems(problems)
+
+    def problems(self) -> Sequence[Problem]:
+        """See NetworkDriver."""
+        return self._unmended
 
     def tap(self, port: str) -> int:
         """See NetworkDriver."""
@@ -111,30 +120,54 @@ class RoutedNetwork:
             self._forwarder.close()
             self._services.close()
             self._loop.close()
+            for drift in self._drifts.values():
+                drift.close()
             if not keep:
                 remove(self._names)
 
-    def _apply_host(self) -> None:
+    def _set_up(self, vnets: Sequence[VnetSpec], *, host: bool = True, anew: bool = False) -> list[Problem]:
+        """Make namespaces as they should be, their rules `anew`; returns what failed, by VNet."""
+        problems = _attempts([("network", "host", partial(self._apply_host, anew=anew))]) if host else []
+        problems += _attempts([("vnet", vnet.id, partial(self._apply_vnet, vnet, anew=anew)) for vnet in vnets])
+        sound = [vnet.id for vnet in vnets if vnet.id not in {name for _, name, _ in problems}]
+        problems += _attempts([("vnet", vnet, partial(self._way_out, vnet, anew=anew)) for vnet in sound])
+        self._settle([self._names.router, *(self._names.vnet(vnet) for vnet in sound)])
+        return problems
+
+    def _settle(self, names: Sequence[str]) -> None:
+        """Take these namespaces for right from now on; let go of those that are gone."""
+        for name in list(self._drifts):
+            if not self._drifts[name].same():
+                self._drifts.pop(name).close()
+        for name in names:
+            if name in self._drifts:
+                self._drifts[name].settle()
+            elif netns.exists(name):
+                self._drifts[name] = Drift(netns.path(name))
+
+    def _apply_host(self, *, anew: bool) -> None:
         netns.create(self._names.guests)
         if egress.available():
-            self._egress.apply()
+            self._egress.apply(anew=anew)
 
-    def _apply_vnet(self, vnet: VnetSpec, all_vnets: Sequence[VnetSpec]) -> None:
-        _refuse_clashes(vnet, all_vnets)
+    def _apply_vnet(self, vnet: VnetSpec, *, anew: bool) -> None:
+        _refuse_clashes(vnet, self._vnets.values())
         fingerprint, transaction, layout = _plan(vnet)
-        namespace = self._namespace(vnet.id)
-        netns.create(namespace.name)
+        namespace, dhcp = self._namespace(vnet.id), self._dhcp(vnet.id)
+        if netns.create_or_find(namespace.name, dhcp.pid()):
+            dhcp.stop()  # what runs serves a namespace that is lost
+            self._services.drop({port.id for port in vnet.ports})
         netns.inside(namespace, links.prepare)
-        nftables.replace(namespace, fingerprint, transaction)
+        nftables.replace(namespace, fingerprint, transaction, anew=anew)
         outcome = netns.inside(namespace, lambda: links.reconcile(layout))
         netns.inside(namespace, lambda: conntrack.flush(outcome.vacated))
-        self._dhcp(vnet.id).apply(vnet)
+        dhcp.apply(vnet)
         names = {port.id: tap_name(port.id) for port in vnet.ports}
         self._services.apply(namespace, {port: (name, outcome.indexes[name]) for port, name in names.items()})
 
-    def _way_out(self, vnet: str) -> None:
+    def _way_out(self, vnet: str, *, anew: bool) -> None:
         if egress.available():
-            self._egress.connect(vnet, self._namespace(vnet))
+            self._egress.connect(vnet, self._namespace(vnet), anew=anew)
 
     def _remove_others(self) -> list[Problem]:
         keep = {self._names.vnet(vnet) for vnet in self._vnets} | {self._names.guests, self._names.router}
@@ -154,14 +187,34 @@ class RoutedNetwork:
     def _watch(self) -> None:
         while not self._closed.wait(WATCH_SECONDS):
             with self._lock:
-                if self._vnets:
-                    self._revive()
+                if self._vnets and time.monotonic() > self._again:
+                    self._mend()
 
-    def _revive(self) -> None:
-        work: list[tuple[str, str, Callable[[], None]]] = [("network", "host", self._apply_host)]
-        work += [("vnet", vnet.id, partial(self._dhcp(vnet.id).apply, vnet)) for vnet in self._vnets.values()]
-        for _, name, message in _attempts(work):
-            log.warning("network can't be mended; trying again", id=name, reason=message)
+    def _mend(self) -> None:
+        """Apply again what somebody else changed or what died; everything now and then."""
+        sure = time.monotonic() - self._sure > SURE_SECONDS
+        host = self._host_is_wrong()
+        wrong = [vnet for vnet in self._vnets.values() if sure or host or self._is_wrong(vnet)]
+        if sure:
+            self._sure = time.monotonic()
+        elif wrong:
+            log.warning("networks were changed from outside; mending", host=host, vnets=[vnet.id for vnet in wrong])
+        self._unmended = self._set_up(wrong, host=host or sure, anew=not sure) if wrong else []
+        if self._unmended:
+            self._again = time.monotonic() + AGAIN_SECONDS
+            log.warning("networks can't be mended; trying again", problems=self._unmended)
+
+    def _host_is_wrong(self) -> bool:
+        out = egress.available() and (not self._egress.running() or self._drifted(self._names.router))
+        return out or not netns.exists(self._names.guests)
+
+    def _is_wrong(self, vnet: VnetSpec) -> bool:
+        return self._drifted(self._names.vnet(vnet.id)) or not self._dhcp(vnet.id).serves(vnet)
+
+    def _drifted(self, name: str) -> bool:
+        """Whether the namespace isn't as it was left; one that could not be set up isn't either."""
+        drift = self._drifts.get(name)
+        return drift is None or drift.changed()
 
 
 def leftovers(state: Path) -> list[str]:
@@ -234,7 +287,7 @@ def _layout(vnet: VnetSpec) -> Layout:
     return Layout(frozenset(set(subnets.values()) | set(links.PLATFORM_ADDRESSES)), frozenset(unreachable), guests)
 
 
-def _refuse_clashes(vnet: VnetSpec, all_vnets: Sequence[VnetSpec]) -> None:
+def _refuse_clashes(vnet: VnetSpec, all_vnets: Collection[VnetSpec]) -> None:
     """Devices and namespaces carry the first eight digits of an id: two alike would become one."""
     if sum(other.id[:8] == vnet.id[:8] for other in all_vnets) > 1:
         raise Refused(f"another VNet's id begins with {vnet.id[:8]} too; recreate one of them")

@@ -7,7 +7,7 @@ two VNets are told apart.
 import asyncio
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -67,8 +67,11 @@ class PlatformServices:
 
     def keep(self, ports: set[str]) -> None:
         """Stop serving every port that isn't in `ports`."""
-        gone = self._guests.keys() - ports
-        if gone:
+        self.drop(self._guests.keys() - ports)
+
+    def drop(self, ports: Set[str]) -> None:
+        """Stop serving these."""
+        if gone := self._guests.keys() & ports:
             self._loop.call(self._stop(gone))
 
     def close(self) -> None:

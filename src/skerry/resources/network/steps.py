@@ -13,6 +13,7 @@ from skerry.arm.descriptor import PutContext
 from skerry.arm.errors import ErrorDetail
 from skerry.arm.rows import new_operation, set_body
 from skerry.engine.steps import Done, Nap, OperationKind, Outcome, StepContext
+from skerry.hostspec import VnetSpec
 from skerry.resources.network.spec import refresh, vnet_spec_id
 
 APPLY_SECONDS = 60.0
@@ -46,17 +47,24 @@ def _await_applied(context: StepContext) -> Outcome:
 
 def _behind(context: StepContext) -> list[str]:
     revisions = context.operation.state["revisions"]
-    return [host for host, revision in revisions.items() if context.work.hosts.applied(host) < revision]
+    hosts = context.work.hosts
+    return [host for host, revision in revisions.items() if hosts.applied(host) < revision or _problems(context, host)]
+
+
+def _problems(context: StepContext, host: str) -> list[str]:
+    """What keeps the host from having the change in force; troubles of other VNets don't."""
+    hosts, found = context.work.hosts, []
+    for vnet in context.operation.state["vnets"]:
+        spec = hosts.get(host, VnetSpec, vnet)
+        addresses = [port.public_address for port in spec.ports if port.public_address] if spec else []
+        things = [("network", "host"), ("network", ""), ("vnet", vnet), *(("publicAddress", one) for one in addresses)]
+        found += [problem for kind, thing in things if (problem := hosts.problem(host, kind, thing))]
+    return found
 
 
 def _timed_out(context: StepContext) -> ErrorDetail:
     hosts = _behind(context)
-    problems = [
-        f"{host}: {problem}"
-        for host in hosts
-        for vnet in context.operation.state["vnets"]
-        if (problem := context.work.hosts.problem(host, "vnet", vnet))
-    ]
+    problems = [f"{host}: {problem}" for host in hosts for problem in _problems(context, host)]
     why = "; ".join(problems) or f"no word from {', '.join(hosts) or 'the host'} that it has"
     return ErrorDetail(
         "NetworkChangeNotApplied",

@@ -166,12 +166,15 @@ def test_a_placed_nic_keeps_its_address(net: Net) -> None:
     assert net.address() == "10.0.0.8"
 
 
-def test_a_deadline_names_the_hosts_problem(net: Net) -> None:
+@pytest.mark.parametrize("applied", [1, None])
+@pytest.mark.parametrize("kind", ["vnet", "publicAddress"])
+def test_a_deadline_names_the_hosts_problem(net: Net, kind: str, applied: int | None) -> None:
     net.place()
+    thing = spec.vnet_spec_id(net.key("virtualNetworks/v")) if kind == "vnet" else "127.104.156.1"
     net.report()
     result = net.put_result("networkSecurityGroups/own", {})
     assert result.operation is not None
-    net.report(("vnet", spec.vnet_spec_id(net.key("virtualNetworks/v")), "nft said no"), revision=1)
+    net.report((kind, thing, "nft said no"), ("vnet", "another", "no matter"), revision=applied)
     with net.store.write() as work:
         operation = work.operations.get(result.operation.id)
         assert operation is not None
