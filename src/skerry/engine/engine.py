@@ -15,6 +15,7 @@ from skerry.arm.body import encode
 from skerry.arm.errors import ArmError, ErrorDetail
 from skerry.arm.rows import set_state
 from skerry.arm.service import ResourceService
+from skerry.engine.placer import Placer
 from skerry.engine.steps import Done, Hop, Nap, OperationKind, Outcome, StepContext
 from skerry.engine.trace import record
 from skerry.store import LONGEST_NAP, OperationRow, Store, UnitOfWork
@@ -43,7 +44,7 @@ class Engine:
     ) -> None:
         """`idle_seconds`: look for due operations this often even if nothing says that there are any."""
         self._store, self._service, self._kinds = store, service, kinds
-        self._idle_seconds = idle_seconds
+        self._idle_seconds, self._placer = idle_seconds, Placer(store)
         self.on_step: Callable[[str, str, float, str], None] = lambda _kind, _step, _seconds, _outcome: None
         self.on_end: Callable[[UnitOfWork, OperationRow], None] = lambda _work, _operation: None
         self._wake = threading.Event()
@@ -120,7 +121,7 @@ class Engine:
             self._end(work, operation, "Canceled", _preempted(operation))
             return False
         _mind_clock(operation, now)
-        context = StepContext(work, operation, row, self._service, now)
+        context = StepContext(work, operation, row, self._service, now, self._placer)
         if now > operation.deadline:
             self._fail(work, operation, lambda c: kind.timed_out(c) if kind.timed_out else _too_late(operation))
             return False
@@ -189,7 +190,7 @@ class Engine:
             return
         try:
             with work.savepoint():
-                context = StepContext(work, operation, row, self._service, time.time())
+                context = StepContext(work, operation, row, self._service, time.time(), self._placer)
                 detail = cause(context)
                 log.info("operation failed", operation=operation.id, kind=kind.name, code=detail.code)
                 kind.on_failure(context, detail)

@@ -17,6 +17,7 @@ from skerry.store import OperationRow, ResourceRow, UnitOfWork
 
 if TYPE_CHECKING:
     from skerry.arm.service import ResourceService
+    from skerry.engine.placer import Placer
 
 
 @dataclass(frozen=True)
@@ -50,13 +51,17 @@ class OperationFailed(ArmError):
 
 @dataclass
 class StepContext:
-    """What a step may use: its transaction, its operation, the target's row, and the service for other resources."""
+    """What a step may use: its transaction, its operation, the target's row, and the service for other resources.
+
+    `placer` chooses hosts.
+    """
 
     work: UnitOfWork
     operation: OperationRow
     row: ResourceRow
     service: "ResourceService"
     now: float
+    placer: "Placer"
 
 
 Step = Callable[[StepContext], Outcome]

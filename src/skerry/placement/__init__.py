@@ -1,5 +1,6 @@
-"""Choosing a host for a VM: pure functions that can say why each other host was turned down."""
+"""Choosing a host for a VM: pure, fast among many hosts, and able to say why each other host was turned down."""
 
-from skerry.placement.choose import VCPU_RATIO, Choice, HostState, Request, choose, explain
+from skerry.placement.index import Index
+from skerry.placement.request import VCPU_RATIO, Choice, HostState, Request, explain, reasons, sentence
 
-__all__ = ["VCPU_RATIO", "Choice", "HostState", "Request", "choose", "explain"]
+__all__ = ["VCPU_RATIO", "Choice", "HostState", "Index", "Request", "explain", "reasons", "sentence"]

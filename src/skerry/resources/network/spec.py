@@ -9,10 +9,12 @@ import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from ipaddress import IPv4Network
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
+import orjson
 from msgspec.structs import replace
 
 from skerry.arm.ids import parse_id
@@ -52,13 +54,15 @@ def vnet_of(work: UnitOfWork, nic_key: str) -> str:
 
 def place_nic(work: UnitOfWork, nic_row_key: str, host: str, vm: str, *, hostname: str) -> int:
     """The NIC's VM is on `host` now: give the host its port. Returns the spec revision that has it."""
-    nic = work.resources.get(nic_row_key)
+    nic, vnet = work.resources.get(nic_row_key), work.resources.get(vnet_of(work, nic_row_key))
     assert nic is not None
+    assert vnet is not None
     place = {"host": host, "vm": vm, "hostname": hostname}
     if any(nic.private.get(name) != value for name, value in place.items()):
         nic.private |= place
         work.resources.save(nic)
-    return refresh(work, vnet_of(work, nic_row_key))[host]
+    new, old = _vnet_spec(work, vnet, [nic]), work.hosts.get(host, VnetSpec, vnet_spec_id(vnet.key))
+    return work.hosts.put(host, _merged(new, old) if old else new)
 
 
 def unplace_nic(work: UnitOfWork, nic_row_key: str) -> int | None:
@@ -70,9 +74,25 @@ def unplace_nic(work: UnitOfWork, nic_row_key: str) -> int | None:
     for name in _PLACE:
         nic.private.pop(name, None)
     work.resources.save(nic)
-    vnet_key = vnet_of(work, nic_row_key)
-    left = refresh(work, vnet_key)
-    return left[host] if host in left else work.hosts.drop(host, "vnet", vnet_spec_id(vnet_key))
+    identifier = vnet_spec_id(vnet_of(work, nic_row_key))
+    spec = work.hosts.get(host, VnetSpec, identifier)
+    if spec is None:
+        return work.hosts.revision(host)
+    left = [port for port in spec.ports if port.id != port_id(nic_row_key)]
+    return work.hosts.put(host, _with_ports(spec, left)) if left else work.hosts.drop(host, "vnet", identifier)
+
+
+def _merged(new: VnetSpec, old: VnetSpec) -> VnetSpec:
+    """The VNet as it is now, with the ports that the host has besides: nothing of those has changed."""
+    ports = {port.id: port for port in (*old.ports, *new.ports)}
+    groups = {group.id: group for group in (*old.nsgs, *new.nsgs)}
+    return _with_ports(replace(new, nsgs=_sorted(groups.values())), _sorted(ports.values()))
+
+
+def _with_ports(spec: VnetSpec, ports: Sequence[PortSpec]) -> VnetSpec:
+    """The same VNet with these ports, and no NSG that neither they nor a subnet use."""
+    used = {part.nsg for part in (*spec.subnets, *ports)}
+    return replace(spec, ports=tuple(ports), nsgs=tuple(group for group in spec.nsgs if group.id in used))
 
 
 def refresh_vnet(work: UnitOfWork, vnet_key: str) -> int | None:
@@ -127,8 +147,8 @@ def _vnet_spec(work: UnitOfWork, vnet: ResourceRow, nics: Sequence[ResourceRow])
         id=vnet_spec_id(vnet.key),
         prefixes=tuple(properties["addressSpace"]["addressPrefixes"]),
         subnets=tuple(_subnet_spec(subnet) for subnet in subnets),
-        nsgs=tuple(_nsg_spec(row) for _, row in sorted(work.resources.get_many(groups).items())),
-        ports=tuple(_port_spec(nic, body, publics) for nic, body in zip(nics, bodies, strict=True)),
+        nsgs=_sorted(_nsg_spec(row.key, row.body) for row in work.resources.get_many(groups).values()),
+        ports=_sorted(_port_spec(nic, body, publics) for nic, body in zip(nics, bodies, strict=True)),
         dns_servers=tuple(properties.get("dhcpOptions", {}).get("dnsServers", ())),
     )
 
@@ -145,13 +165,23 @@ def _subnet_spec(subnet: Body) -> SubnetSpec:
     return SubnetSpec(_opaque(subnet["id"].lower()), subnet_prefix(properties), _opaque(nsg) if nsg else None)
 
 
-def _nsg_spec(row: ResourceRow) -> NsgSpec:
-    properties = body_of(row)["properties"]
+S = TypeVar("S", NsgSpec, PortSpec)
+
+
+def _sorted(specs: Iterable[S]) -> tuple[S, ...]:
+    """By id: a spec that is built in another way is the same."""
+    return tuple(sorted(specs, key=lambda spec: spec.id))
+
+
+@lru_cache(256)
+def _nsg_spec(key: str, body: bytes) -> NsgSpec:
+    """A group as hosts see it: the same for each host and port that has it."""
+    properties = orjson.loads(body)["properties"]
     rules = [
         rule_spec(msgspec.convert(rule, DefaultSecurityRule))  # it holds any rule: all but the priority's bounds
         for rule in (*properties["securityRules"], *properties["defaultSecurityRules"])
     ]
-    return NsgSpec(_opaque(row.key), tuple(sorted(rules, key=lambda rule: (rule.direction, rule.priority))))
+    return NsgSpec(_opaque(key), tuple(sorted(rules, key=lambda rule: (rule.direction, rule.priority))))
 
 
 def _port_spec(nic: ResourceRow, body: Body, publics: dict[str, ResourceRow]) -> PortSpec:

@@ -1,4 +1,7 @@
-"""A disk's row: what it is on the host, who uses it, and how the VM type makes and frees one."""
+"""A disk's row: what it is on the host, who uses it, and how the VM type makes and frees one.
+
+`row.private`: `disk` (its id), `image` (the id of the image that it begins as), `host` (where its file is).
+"""
 
 import time
 import uuid
@@ -13,6 +16,7 @@ from skerry.arm.ids import ResourceId
 from skerry.arm.rows import model_of, set_body, timestamp
 from skerry.hostspec import DiskSpec, ImageObserved
 from skerry.resources.compute.disk.wire import (
+    Architecture,
     CreationData,
     Disk,
     DiskProperties,
@@ -26,7 +30,6 @@ from skerry.store import Link, ResourceRow, UnitOfWork
 
 TYPE = "Microsoft.Compute/disks"
 GIB = 1 << 30
-HOST = "local"
 
 
 def spec_of(row: ResourceRow, *, present: bool = True) -> DiskSpec:
@@ -34,6 +37,22 @@ def spec_of(row: ResourceRow, *, present: bool = True) -> DiskSpec:
     properties = model_of(row, Disk).properties
     size = (properties.disk_size_gb or 0) * GIB
     return DiskSpec(row.private["disk"], size, row.private.get("image"), present)
+
+
+def place(work: UnitOfWork, key: str, host: str) -> None:
+    """Want the disk's file on this host, where it stays."""
+    row = work.resources.get(key)
+    assert row is not None
+    if row.private.get("host") != host:
+        row.private["host"] = host
+        work.resources.save(row)
+    work.hosts.put(host, spec_of(row))
+
+
+def architecture(row: ResourceRow) -> Architecture:
+    """Of the system on the disk; x64 if nobody said."""
+    capabilities = model_of(row, Disk).properties.supported_capabilities
+    return (capabilities.architecture if capabilities else None) or "x64"
 
 
 def default_properties(size_gb: int) -> DiskProperties:

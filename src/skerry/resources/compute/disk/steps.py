@@ -5,55 +5,68 @@ disk-delete  start: want it gone ──▶ await: until the host has it no more 
 """
 
 from skerry.arm.errors import ErrorDetail
-from skerry.arm.rows import set_state
+from skerry.arm.rows import model_of, set_state
 from skerry.engine.steps import Done, Hop, Nap, OperationFailed, OperationKind, Outcome, StepContext
-from skerry.hostspec import DiskSpec
-from skerry.resources.compute.disk.model import HOST, spec_of
+from skerry.placement import Request, sentence
+from skerry.resources.compute.disk.model import architecture, place, spec_of
+from skerry.resources.compute.disk.wire import Disk
 
 APPLY_SECONDS = 300.0
 DELETE_SECONDS = 120.0
 
 
 def _want(context: StepContext) -> Outcome:
-    context.work.hosts.put(HOST, spec_of(context.row))
+    place(context.work, context.row.key, _host(context) or _choose_host(context))
     return Hop("await")
 
 
+def _host(context: StepContext) -> str:
+    """Where the disk's file is; empty if nowhere."""
+    return str(context.row.private.get("host", ""))
+
+
+def _choose_host(context: StepContext) -> str:
+    zones = model_of(context.row, Disk).zones
+    request = Request(0, 0, architecture(context.row), zone=zones[0] if zones else None)
+    choice = context.placer.choose(context.work, request)
+    if choice.host is None:
+        raise OperationFailed("AllocationFailed", f"There is no host for disk '{context.row.name}': {sentence(choice)}")
+    return choice.host
+
+
 def _await(context: StepContext) -> Outcome:
-    spec = spec_of(context.row)
-    seen = context.work.hosts.disk(HOST, spec.id)
+    spec, host = spec_of(context.row), _host(context)
+    seen = context.work.hosts.disk(host, spec.id)
     if seen is not None and seen.ready and seen.size_bytes >= spec.size_bytes:
         set_state(context.row, "Succeeded")
         context.work.resources.save(context.row)
         return Done()
     if seen is not None and seen.message:
         raise OperationFailed("DiskNotReady", f"The disk '{context.row.name}' couldn't be made: {seen.message}")
-    return Nap(2, HOST)
+    return Nap(2, host)
 
 
 def _want_gone(context: StepContext) -> Outcome:
-    context.work.hosts.put(HOST, spec_of(context.row, present=False))
+    host = _host(context)
+    if host:
+        context.operation.state["revision"] = context.work.hosts.put(host, spec_of(context.row, present=False))
     return Hop("await")
 
 
 def _await_gone(context: StepContext) -> Outcome:
-    identifier = context.row.private["disk"]
-    if context.work.hosts.disk(HOST, identifier) is not None or not _applied(context, identifier):
-        return Nap(1, HOST)
-    context.work.hosts.drop(HOST, "disk", identifier)
+    identifier, host = context.row.private["disk"], _host(context)
+    if host:
+        looked = context.work.hosts.applied(host) >= context.operation.state["revision"]
+        if context.work.hosts.disk(host, identifier) is not None or not looked:
+            return Nap(1, host)
+        context.work.hosts.drop(host, "disk", identifier)
     context.work.resources.delete(context.row.key)
     return Done()
 
 
-def _applied(context: StepContext, identifier: str) -> bool:
-    """Whether the agent has looked at the spec that wants the disk gone, or never had it."""
-    wanted = context.operation.state.setdefault("revision", context.work.hosts.revision(HOST))
-    gone = context.work.hosts.get(HOST, DiskSpec, identifier) is None
-    return gone or context.work.hosts.applied(HOST) >= wanted
-
-
 def _timed_out(context: StepContext) -> ErrorDetail:
-    why = context.work.hosts.problem(HOST, "disk", context.row.private["disk"]) or "the host did not answer in time"
+    problem = context.work.hosts.problem(_host(context), "disk", context.row.private["disk"])
+    why = problem or "the host did not answer in time"
     return ErrorDetail("DiskOperationTimedOut", f"Disk '{context.row.name}': {why}. The disk is kept; try again.")
 
 

@@ -43,10 +43,13 @@ class Encryption(Properties):
     type: Literal["EncryptionAtRestWithPlatformKey"] | None = None
 
 
+Architecture = Literal["x64", "Arm64"]
+
+
 class SupportedCapabilities(Properties):
     """What a VM on this disk can be."""
 
-    architecture: Literal["x64", "Arm64"] | None = None
+    architecture: Architecture | None = None
     disk_controller_types: Text | None = None
     accelerated_network: bool | None = None
 

@@ -1,6 +1,7 @@
 """A VM's row: what is kept beside its body, and what its host should have of it.
 
-`row.private`: `vm` (vmId), `host` ("" while deallocated), `power` (running or stopped: what is wanted), `start` and
+`row.private`: `vm` (vmId), `host` ("" while deallocated), `leaving` (the host that it is to be gone from), `placement`
+(why it is where it is, see `decision`), `power` (running or stopped: what is wanted), `start` and
 `restart` (orders given so far), `hard`, `image` (id of its image, None for a specialised disk), `password_hash`,
 `custom_data`, `user_data`, `provisioned` (the guest has reported Ready).
 """
@@ -11,13 +12,13 @@ from typing import Any
 from skerry.arm.ids import parse_id
 from skerry.arm.rows import model_of
 from skerry.hostspec import DiskAttachment, Provisioning, VmObserved, VmSpec
+from skerry.placement import Choice
 from skerry.resources.compute.catalogue.sizes import get_size
 from skerry.resources.compute.virtual_machine.wire import OsProfile, VirtualMachine
 from skerry.resources.network import spec as network
 from skerry.store import ResourceRow, UnitOfWork
 
 TYPE = "Microsoft.Compute/virtualMachines"
-HOST = "local"
 
 
 def nic_keys(vm: VirtualMachine) -> list[str]:
@@ -49,7 +50,19 @@ def computer_name(vm: VirtualMachine) -> str:
 
 def observed(work: UnitOfWork, row: ResourceRow) -> VmObserved | None:
     """What the host last said of the VM; None while it has none."""
-    return work.hosts.vm(row.private.get("host") or HOST, row.private["vm"])
+    host = row.private["host"]
+    return work.hosts.vm(host, row.private["vm"]) if host else None
+
+
+def decision(choice: Choice, at: float) -> dict[str, Any]:
+    """What is kept of a placement: when, where among how many hosts, and why not elsewhere."""
+    return {
+        "at": at,
+        "host": choice.host,
+        "hosts": choice.hosts,
+        "turnedDown": dict(choice.counts),
+        "rejected": dict(choice.rejected),
+    }
 
 
 def spec_of(work: UnitOfWork, row: ResourceRow) -> VmSpec:

@@ -16,12 +16,12 @@ from skerry.arm.ids import parse_id
 from skerry.arm.rows import body_of, model_of, set_body, set_state
 from skerry.engine.steps import Done, Hop, Nap, OperationFailed, OperationKind, Outcome, StepContext
 from skerry.hostspec import VmObserved
-from skerry.placement import HostState, Request, choose, explain
+from skerry.placement import Choice, Request, sentence
 from skerry.resources.compute.catalogue.sizes import get_size
 from skerry.resources.compute.disk import model as disks
 from skerry.resources.compute.virtual_machine.model import (
-    HOST,
     computer_name,
+    decision,
     nic_keys,
     observed,
     os_disk_key,
@@ -42,12 +42,17 @@ def _vm(context: StepContext) -> VirtualMachine:
     return model_of(context.row, VirtualMachine)
 
 
+def _host(context: StepContext) -> str:
+    """Where the VM is; empty while it is deallocated."""
+    return str(context.row.private["host"])
+
+
 def _order(context: StepContext, **changes: object) -> None:
     """Change what is wanted of the VM, and tell its host if it has one."""
     context.row.private.update(changes)
     context.work.resources.save(context.row)
     if context.row.private["host"]:
-        revision = context.work.hosts.put(HOST, spec_of(context.work, context.row))
+        revision = context.work.hosts.put(context.row.private["host"], spec_of(context.work, context.row))
         context.operation.state["revision"] = revision
 
 
@@ -57,41 +62,47 @@ def _number(context: StepContext, order: str) -> int:
     return number
 
 
-def _check_room(context: StepContext) -> None:
-    """Raises OperationFailed `AllocationFailed` when no host has room for the VM's size."""
-    size, work = get_size(size_name(_vm(context))), context.work
-    hosts = []
-    for name in work.hosts.names():
-        capacity = work.hosts.capacity(name)
-        others = [vm for vm in work.hosts.spec(name).vms if vm.id != context.row.private["vm"]]
-        if capacity is not None:
-            hosts.append(
-                HostState(
-                    id=name,
-                    cpus=capacity.cpus,
-                    memory_bytes=capacity.memory_bytes,
-                    used_vcpus=sum(vm.vcpus for vm in others),
-                    used_memory_bytes=sum(vm.memory_bytes for vm in others),
-                )
-            )
-    choice = choose(Request(vcpus=size.vcpus, memory_bytes=size.memory_bytes), hosts)
+def _request(context: StepContext) -> Request:
+    """What the VM needs of a host. It starts where its disk is: no disk is moved yet."""
+    vm, work = _vm(context), context.work
+    size, disk = get_size(size_name(vm)), work.resources.get(os_disk_key(vm))
+    assert disk is not None
+    return Request(
+        vcpus=size.vcpus,
+        memory_bytes=size.memory_bytes,
+        architecture=disks.architecture(disk),
+        zone=vm.zones[0] if vm.zones else None,
+        host=disk.private.get("host") or None,
+    )
+
+
+def _no_room(context: StepContext, choice: Choice) -> OperationFailed:
+    size = size_name(_vm(context))
+    return OperationFailed(
+        "AllocationFailed",
+        f"Allocation failed. There is no room for a VM of size {size}: {sentence(choice)} Choose a smaller size, or "
+        "deallocate or delete other VMs.",
+    )
+
+
+def _choose_host(context: StepContext) -> str:
+    """The host that the VM has, or else a new one. Raises OperationFailed `AllocationFailed` when none has room."""
+    private = context.row.private
+    if private["host"]:
+        return str(private["host"])
+    choice = context.placer.choose(context.work, _request(context))
     if choice.host is None:
-        raise OperationFailed(
-            "AllocationFailed",
-            f"Allocation failed. There is no room for a VM of size {size.name}: {explain(choice)} Choose a smaller "
-            "size, or deallocate or delete other VMs.",
-        )
+        raise _no_room(context, choice)
+    private |= {"host": choice.host, "placement": decision(choice, context.now)}
+    private.pop("leaving", None)
+    return choice.host
 
 
 def _allocate(context: StepContext) -> Outcome:
-    vm, row = _vm(context), context.row
-    _check_room(context)
-    disk = context.work.resources.get(os_disk_key(vm))
-    assert disk is not None
-    context.work.hosts.put(HOST, disks.spec_of(disk))
-    row.private["host"] = HOST
+    vm, row, host = _vm(context), context.row, _choose_host(context)
+    disks.place(context.work, os_disk_key(vm), host)
     for key in nic_keys(vm):
-        network.place_nic(context.work, key, HOST, row.private["vm"], hostname=computer_name(vm))
+        network.place_nic(context.work, key, host, row.private["vm"], hostname=computer_name(vm))
     _order(context, power="running", hard=False)
     return Hop("await_running")
 
@@ -111,7 +122,7 @@ def _await_running(context: StepContext) -> Outcome:
     seen = observed(context.work, context.row)
     if seen is None or seen.start_generation < context.row.private["start"] or seen.power != "running":
         _fail_if_stuck(context, seen)
-        return Nap(1, HOST)
+        return Nap(1, _host(context))
     if context.operation.kind == CREATE.name and _vm(context).properties.os_profile is not None:
         return Hop("await_ready")
     return _finish(context)
@@ -119,15 +130,16 @@ def _await_running(context: StepContext) -> Outcome:
 
 def _fail_if_stuck(context: StepContext, seen: VmObserved | None) -> None:
     """Raises OperationFailed when the host has said for a while that it can't."""
-    disk = context.work.resources.get(os_disk_key(_vm(context)))
-    disk_seen = context.work.hosts.disk(HOST, disk.private["disk"]) if disk else None
-    disk_problem = context.work.hosts.problem(HOST, "disk", disk.private["disk"]) if disk else None
+    disk, host = context.work.resources.get(os_disk_key(_vm(context))), _host(context)
+    disk_seen = context.work.hosts.disk(host, disk.private["disk"]) if disk else None
+    disk_problem = context.work.hosts.problem(host, "disk", disk.private["disk"]) if disk else None
     why = (seen.message if seen and seen.power == "failed" else "") or (disk_seen.message if disk_seen else "")
     why = why or disk_problem or ""
     if not why:
         context.operation.state.pop("failing_since", None)
         return
-    since = context.operation.state.setdefault("failing_since", context.now)
+    state = context.operation.state
+    since = state["failing_since"] = min(state.get("failing_since", context.now), context.now)
     if context.now - since > FAILING_SECONDS:
         raise OperationFailed(
             "VMStartFailed", f"VM '{context.row.name}' could not be started: {why} Its disks are kept; start it again."
@@ -137,7 +149,7 @@ def _fail_if_stuck(context: StepContext, seen: VmObserved | None) -> None:
 def _await_ready(context: StepContext) -> Outcome:
     seen = observed(context.work, context.row)
     if seen is None:
-        return Nap(2, HOST)
+        return Nap(2, _host(context))
     if seen.health == "ready":
         context.row.private["provisioned"] = True
         _forget_secrets(context)
@@ -151,7 +163,7 @@ def _await_ready(context: StepContext) -> Outcome:
             "OSProvisioningClientError",
             f"VM '{context.row.name}' stopped before its guest reported ready. {seen.message} {_log_tail(context)}",
         )
-    return Nap(5, HOST)
+    return Nap(5, _host(context))
 
 
 def _forget_secrets(context: StepContext) -> None:
@@ -174,13 +186,13 @@ def _stop(context: StepContext) -> Outcome:
 
 def _await_stopped(context: StepContext) -> Outcome:
     if context.row.private["host"] and not _is_stopped(context):
-        return Nap(1, HOST)
+        return Nap(1, _host(context))
     return _finish(context) if context.operation.kind == STOP.name else Hop("leave")
 
 
 def _is_stopped(context: StepContext) -> bool:
     seen = observed(context.work, context.row)
-    looked = context.work.hosts.applied(HOST) >= context.operation.state.get("revision", 0)
+    looked = context.work.hosts.applied(_host(context)) >= context.operation.state.get("revision", 0)
     return looked and (seen is None or seen.power in ("stopped", "failed"))
 
 
@@ -194,12 +206,14 @@ def _await_restarted(context: StepContext) -> Outcome:
     wanted = context.row.private["restart"]
     if seen is None or seen.restart_generation < wanted or seen.power != "running":
         _fail_if_stuck(context, seen)
-        return Nap(1, HOST)
+        return Nap(1, _host(context))
     return _finish(context)
 
 
 def _resize(context: StepContext) -> Outcome:
-    _check_room(context)
+    choice = context.placer.fits(context.work, _request(context), context.row.private["vm"])
+    if choice.host is None:
+        raise _no_room(context, choice)
     seen = observed(context.work, context.row)
     if seen is None or seen.power not in ("running", "starting"):
         _order(context)
@@ -223,25 +237,33 @@ def _reapply(context: StepContext) -> Outcome:
 
 
 def _await_applied(context: StepContext) -> Outcome:
-    if context.row.private["host"] and context.work.hosts.applied(HOST) < context.operation.state["revision"]:
-        return Nap(1, HOST)
+    host = _host(context)
+    if host and context.work.hosts.applied(host) < context.operation.state["revision"]:
+        return Nap(1, host)
     return _finish(context)
 
 
 def _leave(context: StepContext) -> Outcome:
     """Give back what the VM has on its host; disks, NICs and addresses stay."""
-    for key in nic_keys(_vm(context)):
-        network.unplace_nic(context.work, key)
-    context.operation.state["revision"] = context.work.hosts.drop(HOST, "vm", context.row.private["vm"])
-    context.row.private["host"] = ""
-    context.work.resources.save(context.row)
+    private = context.row.private
+    host = private["host"] or private.get("leaving")
+    if host:
+        for key in nic_keys(_vm(context)):
+            network.unplace_nic(context.work, key)
+        context.operation.state["revision"] = context.work.hosts.drop(host, "vm", private["vm"])
+        private |= {"host": "", "leaving": host}
+        context.work.resources.save(context.row)
     return Hop("await_gone")
 
 
 def _await_gone(context: StepContext) -> Outcome:
-    looked = context.work.hosts.applied(HOST) >= context.operation.state["revision"]
-    if not looked or context.work.hosts.vm(HOST, context.row.private["vm"]) is not None:
-        return Nap(1, HOST)
+    host = context.row.private.get("leaving")
+    if host:
+        looked = context.work.hosts.applied(host) >= context.operation.state["revision"]
+        if not looked or context.work.hosts.vm(host, context.row.private["vm"]) is not None:
+            return Nap(1, host)
+        del context.row.private["leaving"]
+        context.work.resources.save(context.row)
     if context.operation.kind == DELETE.name:
         return Hop("clean")
     if context.operation.kind == REDEPLOY.name:
