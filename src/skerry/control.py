@@ -1,6 +1,7 @@
 """The control plane of one installation, put together: store, service, engine, wire."""
 
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 
 from starlette.routing import BaseRoute
@@ -18,7 +19,7 @@ from skerry.resources.registry import KINDS, build_registry
 from skerry.store import Store
 from skerry.store.migrate import prepare
 
-HOST = "local"
+HOST = "local"  # the name of the host on this machine
 
 
 class ControlPlane:
@@ -27,14 +28,19 @@ class ControlPlane:
     def __init__(self, database: Path, installation: Installation, gateway: HostGateway) -> None:
         prepare(database)
         self.store = Store(database)
-        self.link = HostLink(self.store, HOST)
         self.service = ResourceService(build_registry(), installation, gateway)
         self.engine = Engine(self.store, self.service, KINDS)
         self.routes = Routes(self.store, self.service)
         self.housekeeper = Housekeeper(self.store)
-        self.store.on_spec_change = self.link.notify
         self.store.on_operation_change = self.engine.wake
         self.engine.on_end = activity.ended
+
+    @cached_property
+    def link(self) -> HostLink:
+        """What the agent of the host on this machine is to call."""
+        link = HostLink(self.store, HOST)
+        self.store.on_spec_change = link.notify
+        return link
 
     def app(self, authenticate: Authenticate, extra: Sequence[BaseRoute] = ()) -> ASGIApp:
         """The ASGI application."""

@@ -5,6 +5,8 @@ included. What a transaction changed may be taken back: hosts are remembered as 
 outside.
 """
 
+from collections.abc import Sequence
+
 from msgspec import json
 from msgspec.structs import replace
 
@@ -50,7 +52,7 @@ class Placer:
         if len(rows) > SETTLE_AFTER:
             self._settle(rows)
 
-    def _settle(self, rows: list[HostRow]) -> None:
+    def _settle(self, rows: Sequence[HostRow]) -> None:
         """Ask another transaction, which sees only what is durable, how far that reaches."""
         with self._store.read() as work:
             self._settled = work.hosts.newest()

@@ -16,6 +16,7 @@ FEW = 32  # hosts of a fleet in which each that is turned down is named
 Item = tuple[int, str]  # (minus free memory, id): the least is the best
 Labels = tuple[str, str, int, frozenset[str]]
 _NONE: Item = (1, "")
+_LESS = "has less memory free than the chosen host"
 
 
 class Index:
@@ -67,9 +68,9 @@ class Index:
         found = explain(request, self._hosts.values(), FEW)
         if host is None:
             return found
-        rejected = {h: found.rejected.get(h, "has less memory free than the chosen host") for h in self._hosts}
-        rejected.pop(host)
-        return Choice(host, found.hosts, found.counts, rejected)
+        rejected = {other: found.rejected.get(other, _LESS) for other in self._hosts if other != host}
+        less = len(rejected) - len(found.rejected)
+        return Choice(host, found.hosts, {**found.counts, **({_LESS: less} if less else {})}, rejected)
 
     def _counts(self, request: Request) -> dict[str, int]:
         """How many hosts have the wrong labels, and how many the right ones; cheap in a large fleet."""

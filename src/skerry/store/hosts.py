@@ -46,6 +46,12 @@ _ADD = Statement(
         "SELECT :host, 1, 0, 0.0, coalesce(max(sequence), 0) + 1 FROM hosts WHERE true ON CONFLICT (id) DO NOTHING"
     )
 )
+_NEWEST = Statement(select(func.coalesce(func.max(hosts.c.sequence), 0)))
+_CHANGED = Statement(
+    select(hosts.c.id, hosts.c.capacity, hosts.c.used_vcpus, hosts.c.used_memory, hosts.c.sequence)
+    .where(hosts.c.sequence > bindparam("sequence"))
+    .order_by(hosts.c.sequence)
+)
 _NAMES = Statement(select(hosts.c.id).order_by(hosts.c.id))
 _REVISION = Statement(select(hosts.c.revision).where(_HOST))
 _APPLIED = Statement(select(hosts.c.applied).where(_HOST))
@@ -98,6 +104,16 @@ _IMAGES = Statement(
 )
 
 
+class HostRow(NamedTuple):
+    """What placement needs of a host. `capacity`: JSON of a HostCapacity, None before its first report."""
+
+    id: str
+    capacity: bytes | None
+    used_vcpus: int
+    used_memory: int
+    sequence: int
+
+
 class _Report(NamedTuple):
     """What is stored of a host's last report; `at`: when, as the host's row says it."""
 
@@ -141,6 +157,15 @@ class Hosts:
     def names(self) -> Sequence[str]:
         """All hosts."""
         return [name for (name,) in self._session.rows(_NAMES)]
+
+    def newest(self) -> int:
+        """The sequence number of the last change of what a host can give or what is used of it."""
+        row = self._session.first(_NEWEST)
+        return int(row[0]) if row else 0
+
+    def changed_after(self, sequence: int) -> Sequence[HostRow]:
+        """The hosts that changed in this regard after that one, the newest last."""
+        return [HostRow(*row) for row in self._session.rows(_CHANGED, {"sequence": sequence})]
 
     def revision(self, host: str) -> int:
         """The revision of the host's spec."""

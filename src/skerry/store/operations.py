@@ -78,7 +78,19 @@ class OperationRow:
 _FIELDS = [field.name for field in fields(OperationRow)]
 _ROWS = select(*(operations.c[name] for name in _FIELDS))
 _RUNNING = operations.c.status == "InProgress"
-_CHANGING = ("step", "state", "status", "error", "result", "resume_at", "waits_for", "started", "deadline", "ended", "trace")
+_CHANGING = (
+    "step",
+    "state",
+    "status",
+    "error",
+    "result",
+    "resume_at",
+    "waits_for",
+    "started",
+    "deadline",
+    "ended",
+    "trace",
+)
 
 _GET = Statement(_ROWS.where(operations.c.id == bindparam("id")))
 _ADD = Statement(insert(operations))

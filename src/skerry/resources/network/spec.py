@@ -91,7 +91,7 @@ def _merged(new: VnetSpec, old: VnetSpec) -> VnetSpec:
 
 def _with_ports(spec: VnetSpec, ports: Sequence[PortSpec]) -> VnetSpec:
     """The same VNet with these ports, and no NSG that neither they nor a subnet use."""
-    used = {part.nsg for part in (*spec.subnets, *ports)}
+    used = {subnet.nsg for subnet in spec.subnets} | {port.nsg for port in ports}
     return replace(spec, ports=tuple(ports), nsgs=tuple(group for group in spec.nsgs if group.id in used))
 
 

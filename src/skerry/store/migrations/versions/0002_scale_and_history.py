@@ -31,6 +31,7 @@ def upgrade() -> None:
     op.create_index("host_specs_by_revision", "host_specs", ["host", "revision"])
     op.create_index("host_observed_by_kind", "host_observed", ["kind", "id"])
     _fill_tags(op.get_bind())
+    _fill_disks(op.get_bind())
     _fill_hosts(op.get_bind())
 
 
@@ -41,6 +42,15 @@ def _fill_tags(connection: sa.Connection) -> None:
         rows = [{"resource": row.key, "name": name.lower(), "value": value} for name, value in found.items()]
         if rows:
             connection.execute(sa.insert(tags), rows)
+
+
+def _fill_disks(connection: sa.Connection) -> None:
+    """Until now there was one host, which has the files of all disks."""
+    resources, host = tables.resources, connection.execute(sa.select(tables.hosts.c.id)).scalar()
+    query = sa.select(resources.c.key, resources.c.private).where(resources.c.type == "microsoft.compute/disks")
+    for row in connection.execute(query).all():
+        private = msgspec.json.encode({**msgspec.json.decode(row.private), "host": host})
+        connection.execute(sa.update(resources).where(resources.c.key == row.key).values(private=private))
 
 
 def _fill_hosts(connection: sa.Connection) -> None:
