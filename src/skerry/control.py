@@ -23,10 +23,15 @@ HOST = "local"  # the name of the host on this machine
 
 
 class ControlPlane:
-    """Start with `start()` once the host's agent has `link`; `gateway` is the way back to that agent."""
+    """Start with `start()` once the host's agent has `link`; `gateway` is the way back to that agent.
 
-    def __init__(self, database: Path, installation: Installation, gateway: HostGateway) -> None:
-        prepare(database)
+    `database` is a SQLite file or a `postgresql://` URL. It is made or migrated, after a copy to the folder `copies`.
+    """
+
+    def __init__(
+        self, database: str | Path, installation: Installation, gateway: HostGateway, copies: Path | None = None
+    ) -> None:
+        prepare(database, installation.subscription, copies)
         self.store = Store(database)
         self.service = ResourceService(build_registry(), installation, gateway)
         self.engine = Engine(self.store, self.service, KINDS)
@@ -48,6 +53,7 @@ class ControlPlane:
 
     def start(self) -> None:
         """Run operations, those that an earlier process left included."""
+        self.store.watch()
         self.engine.start()
         self.housekeeper.start()
 

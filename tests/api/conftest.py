@@ -38,11 +38,11 @@ def identity(tmp_path_factory: pytest.TempPathFactory) -> Identity:
 
 
 @pytest.fixture
-def arm(tmp_path: Path, identity: Identity) -> Iterator[Arm]:
+def arm(database: str | Path, identity: Identity) -> Iterator[Arm]:
     """The API on a fake host that has the Debian 12 image."""
     gateway, secrets = Gateway(), Secrets(bytes(32))
     installation = Installation(identity.subscription_id, identity.tenant_id, BASE, secrets)
-    control = ControlPlane(tmp_path / "skerry.db", installation, gateway)
+    control = ControlPlane(database, installation, gateway)
     host = FakeHost.of(control.link)
     gateway.agent = host.agent
 

@@ -16,7 +16,6 @@ from skerry.arm.service import Installation, ResourceService
 from skerry.engine.engine import MAX_ATTEMPTS, Engine
 from skerry.engine.steps import Done, Hop, Nap, OperationFailed, OperationKind, Outcome, StepContext
 from skerry.store import LONGEST_NAP, OperationRow, Operations, Origin, ResourceRow, Store, UnitOfWork
-from skerry.store.migrate import prepare
 
 
 class Killed(BaseException):
@@ -110,9 +109,8 @@ class World:
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    prepare(tmp_path / "skerry.db")
-    store = Store(tmp_path / "skerry.db")
+def world(database: str | Path) -> Iterator[World]:
+    store = Store(database)
     yield World(store)
     store.close()
 

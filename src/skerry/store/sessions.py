@@ -125,8 +125,8 @@ class Writers:
     after the commit, and raises when that fails; one that raises takes back its own part only.
     """
 
-    def __init__(self, database: Database) -> None:
-        self._database, self._pool = database, Pool(database)
+    def __init__(self, database: Database, me: str) -> None:
+        self._database, self._pool, self._me = database, Pool(database), me
         self._turn = threading.Lock()
         self._counting = threading.Lock()
         self.waiting = 0  # how many queue for their turn
@@ -200,7 +200,7 @@ class Writers:
     def _commit(self, batch: _Batch) -> str:
         if not (self._database.is_postgresql and batch.notices):
             return "COMMIT"
-        return f"NOTIFY {CHANNEL}, '{' '.join(batch.notices)}'; COMMIT"
+        return f"NOTIFY {CHANNEL}, '{' '.join([self._me, *batch.notices])}'; COMMIT"
 
     def close(self) -> None:
         """Close the connections once the writer that is at it has ended."""

@@ -1,5 +1,6 @@
 """The database of one installation: snapshots for readers, one writer at a time, every commit durable."""
 
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -9,10 +10,12 @@ from sqlalchemy import Connection
 from skerry.store.activity import Activity
 from skerry.store.database import Database
 from skerry.store.hosts import Hosts, LastReports
+from skerry.store.leases import Leases
 from skerry.store.operations import Operations, Origin
 from skerry.store.resources import Resources
 from skerry.store.sessions import Readers, Writers
 from skerry.store.sql import Session
+from skerry.store.watch import Watch
 
 
 class UnitOfWork:
@@ -24,6 +27,7 @@ class UnitOfWork:
         self.operations = Operations(session)
         self.hosts = Hosts(session, reports)
         self.activity = Activity(session)
+        self.leases = Leases(session)
         self.after_commit: list[Callable[[], None]] = []
 
     @property
@@ -54,11 +58,23 @@ class Store:
 
     def __init__(self, database: str | Path) -> None:
         self._database = Database(database)
-        self._readers, self._writers = Readers(self._database), Writers(self._database)
+        self._me = uuid.uuid4().hex
+        self._readers, self._writers = Readers(self._database), Writers(self._database, self._me)
         self._glances = Readers(self._database, 1)
         self._reports = LastReports()
         self.on_spec_change: Callable[[], None] = lambda: None
         self.on_operation_change: Callable[[], None] = lambda: None
+        self._watch: Watch | None = None
+
+    @property
+    def shared(self) -> bool:
+        """Whether other control planes may be on this database, too."""
+        return self._database.is_postgresql
+
+    def watch(self) -> None:
+        """From now on also call back, as it is set now, for what other control planes change."""
+        if self.shared:
+            self._watch = Watch(self._database, self._me, self.on_spec_change, self.on_operation_change)
 
     @contextmanager
     def read(self) -> Iterator[UnitOfWork]:
@@ -103,6 +119,8 @@ class Store:
 
     def close(self) -> None:
         """Close all connections."""
+        if self._watch is not None:
+            self._watch.stop()
         self._writers.close()
         self._readers.close()
         self._glances.close()

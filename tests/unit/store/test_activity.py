@@ -7,13 +7,11 @@ import pytest
 
 from skerry.store import Store
 from skerry.store.activity import ActivityRow, Window
-from skerry.store.migrate import prepare
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    prepare(tmp_path / "db")
-    found = Store(tmp_path / "db")
+def store(database: str | Path) -> Iterator[Store]:
+    found = Store(database)
     with found.write() as work:
         for number in range(10):
             work.activity.add(ActivityRow(f"e{number}", number // 2, f"r{number % 3}", "g", "c", b"{}"))

@@ -11,16 +11,14 @@ import pytest
 from sqlalchemy import text
 
 from skerry.store import ResourceRow, Store, StoreUnavailable, UnitOfWork
-from skerry.store.migrate import prepare
 from skerry.store.sql import Session, Statement
 
 COUNT = Statement(text("SELECT count(*) FROM resources"))
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    prepare(tmp_path / "skerry.db")
-    found = Store(tmp_path / "skerry.db")
+def store(database: str | Path) -> Iterator[Store]:
+    found = Store(database)
     yield found
     found.close()
 

@@ -11,9 +11,8 @@ from skerry.store.migrate import HEAD, NewerState, prepare
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    prepare(tmp_path / "skerry.db")
-    found = Store(tmp_path / "skerry.db")
+def store(database: str | Path) -> Iterator[Store]:
+    found = Store(database)
     yield found
     found.close()
 
