@@ -34,7 +34,9 @@ from skerry.identity.principals import Principal
 from skerry.identity.tls import TlsFiles
 from skerry.links import open_routes
 from skerry.resources.compute.catalogue.images import alias_document
-from skerry.store.migrate import NewerState
+from skerry.store import BadDatabase, StoreUnavailable
+from skerry.store.location import locate, remember
+from skerry.store.migrate import NewerState, OtherInstallation
 
 log = structlog.get_logger()
 
@@ -69,10 +71,13 @@ class _Server(uvicorn.Server):
         self._on_ready()
 
 
-def serve(state: Path, port: int, accel: Accel, simulate: int, on_ready: Callable[[], None]) -> None:
+def serve(
+    state: Path, port: int, accel: Accel, simulate: int, on_ready: Callable[[], None], *, database: str | None = None
+) -> None:
     """Serve until SIGTERM or SIGINT. Guests run on unless STATE/stop.json says otherwise.
 
-    Raises StartError (port or state in use, state of a newer Skerry, not enough rights) and HostError.
+    `database`: a `postgresql://` URL instead of the SQLite file in `state`.
+    Raises StartError (port or state in use, database of another or a newer Skerry, not enough rights) and HostError.
     """
     _check(simulate)
     logs.configure()
@@ -85,7 +90,7 @@ def serve(state: Path, port: int, accel: Accel, simulate: int, on_ready: Callabl
         sockets = [stack.enter_context(listener) for listener in _listen(port)]
         tls = ensure_tls(state, NAMES)
         identity = Identity.load(state, f"https://localhost:{port}")
-        control, agent = _assemble(state, identity, accel, simulate)
+        control, agent = _assemble(state, identity, accel, simulate, database)
         stack.callback(control.stop)
         agent.start()
         stack.callback(lambda: agent.stop(keep_vms=_keep_vms(state)))
@@ -161,13 +166,17 @@ def _listen(port: int) -> list[socket.socket]:
     return found
 
 
-def _assemble(state: Path, identity: Identity, accel: Accel, simulate: int) -> tuple[ControlPlane, Agent]:
+def _assemble(
+    state: Path, identity: Identity, accel: Accel, simulate: int, url: str | None
+) -> tuple[ControlPlane, Agent]:
     secret = Secrets(_secret_key(state / "keys" / "secrets.key"))
     installation = Installation(identity.subscription_id, identity.tenant_id, identity.base_url, secret)
     gateway = _Gateway()
     try:
-        control = ControlPlane(state / "skerry.db", installation, gateway)
-    except NewerState as error:
+        database = locate(state, url)
+        control = ControlPlane(database, installation, gateway, copies=state)
+        remember(state, database)
+    except (BadDatabase, NewerState, OtherInstallation, StoreUnavailable) as error:
         raise StartError(str(error)) from error
     try:
         agent = fake_agent(control.link) if simulate else real_agent(state, control.link, accel)

@@ -81,6 +81,16 @@ def needed(state: Path) -> Running:
     return found
 
 
+def database_of(state: Path) -> str:
+    """Where the resources are: the SQLite file, or what STATE/database says, which has no password."""
+    try:
+        return (state / "database").read_text().strip()
+    except FileNotFoundError:
+        return str(state / "skerry.db")
+    except PermissionError as error:
+        raise CliError(f"{state} can't be read. Run as the user who started Skerry (sudo?).") from error
+
+
 def write_running(state: Path, port: int, base_url: str) -> None:
     """Say that this process serves `state`."""
     me = Running(os.getpid(), process_started(os.getpid()) or "", port, base_url)

@@ -9,7 +9,7 @@ from skerry import __version__
 from skerry.cli.health import healthy
 from skerry.cli.options import with_output, with_state
 from skerry.cli.output import Output
-from skerry.cli.state import credentials, running
+from skerry.cli.state import credentials, database_of, running
 
 
 @click.command()
@@ -25,6 +25,7 @@ def status(state: Path, output: Output) -> None:
         "url": found.base_url if found else None,
         "pid": found.pid if found else None,
         "state": str(state),
+        "database": database_of(state),
         "subscriptionId": credentials(state).subscription_id if found else None,
         "version": __version__,
     }

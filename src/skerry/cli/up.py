@@ -39,18 +39,36 @@ _READY = b"ready"
 @click.option(
     "--simulate", type=click.IntRange(0), default=0, metavar="N", help="N fake hosts instead of this machine."
 )
+@click.option(
+    "--database",
+    envvar="SKERRY_DATABASE",
+    metavar="URL",
+    help="postgresql://… that several control planes share, instead of a file in the state folder. "
+    "A password is safer in the variable than here.  [env: SKERRY_DATABASE]",
+)
 @click.option("--report-to", type=int, hidden=True, help="Descriptor that hears how the start went.")
-def up(*, state: Path, port: int, accel: Accelerator, detach: bool, simulate: int, report_to: int | None) -> None:
+def up(
+    *,
+    state: Path,
+    port: int,
+    accel: Accelerator,
+    detach: bool,
+    simulate: int,
+    database: str | None,
+    report_to: int | None,
+) -> None:
     """Start Skerry on this machine."""
     if found := running(state):
         click.echo(f"Skerry runs already: {found.base_url}, pid {found.pid}, state in {state}.")
     elif detach:
-        _detach(state, port, accel, simulate)
+        _detach(state, port, accel, simulate, database)
     else:
-        _serve(state, port, accel, simulate, report_to)
+        _serve(state, port, accel, simulate, database=database, report_to=report_to)
 
 
-def _serve(state: Path, port: int, accel: Accelerator, simulate: int, report_to: int | None) -> None:
+def _serve(
+    state: Path, port: int, accel: Accelerator, simulate: int, *, database: str | None, report_to: int | None
+) -> None:
     def ready() -> None:
         write_running(state, port, _base_url(port))
         click.echo(f"Skerry serves {_base_url(port)}. State is in {state}.")
@@ -62,7 +80,7 @@ def _serve(state: Path, port: int, accel: Accelerator, simulate: int, report_to:
         with reported(*_start_errors()):
             from skerry.server import serve
 
-            serve(state, port, accel, simulate, ready)
+            serve(state, port, accel, simulate, ready, database=database)
     except CliError as error:
         _report(report_to, str(error).encode())
         raise
@@ -107,13 +125,15 @@ def _report(descriptor: int | None, message: bytes) -> None:
         pipe.write(message)
 
 
-def _detach(state: Path, port: int, accel: Accelerator, simulate: int) -> None:
+def _detach(state: Path, port: int, accel: Accelerator, simulate: int, database: str | None) -> None:
     from skerry.host.run import start
 
     reader, writer = os.pipe()
     argv = [sys.executable, "-m", "skerry", "up", "--state", str(state), "--port", str(port), "--accel", accel]
     argv += ["--simulate", str(simulate), "--report-to", str(writer)]
-    child = start(argv, pass_fds=[writer], environment=os.environ)
+    # In the environment, which other users can't read: the URL may have a password.
+    environment = {**os.environ, **({"SKERRY_DATABASE": database} if database else {})}
+    child = start(argv, pass_fds=[writer], environment=environment)
     os.close(writer)
     with Progress("Starting Skerry") as progress:
         _await_ready(reader, child, state, progress)

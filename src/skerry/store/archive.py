@@ -73,10 +73,7 @@ def write_archive(path: Path, connection: Connection, files: Mapping[str, bytes]
 def _write(tar: tarfile.TarFile, connection: Connection, files: Mapping[str, bytes], folder: Path) -> Manifest:
     tables = _tables(connection)
     schema = connection.execute(select(tables["alembic_version"])).scalar_one()
-    settings: dict[str, str] = (
-        dict(connection.execute(select(tables["settings"])).tuples().all()) if "settings" in tables else {}
-    )
-    manifest = Manifest(FORMAT, __version__, schema, settings.get("installation", ""), time.time(), {}, {})
+    manifest = Manifest(FORMAT, __version__, schema, _installation(connection, tables), time.time(), {}, {})
     for table in tables.values():
         if table.name in _OURS | {"alembic_version"}:
             continue
@@ -89,6 +86,14 @@ def _write(tar: tarfile.TarFile, connection: Connection, files: Mapping[str, byt
     text = msgspec.json.format(msgspec.json.encode(manifest))
     _add(tar, Manifest(FORMAT, "", "", "", 0, {}, {}), "manifest.json", io.BytesIO(text))
     return manifest
+
+
+def _installation(connection: Connection, tables: Mapping[str, Table]) -> str:
+    settings = tables.get("settings")
+    if settings is None:  # a schema before there were settings
+        return ""
+    query = select(settings.c.value).where(settings.c.name == "installation")
+    return connection.execute(query).scalar_one_or_none() or ""
 
 
 def _tables(connection: Connection) -> dict[str, Table]:

@@ -33,6 +33,8 @@ def prepare(at: str | Path, installation: str = "", copies: Path | None = None) 
     """
     database = Database(at)
     try:
+        if not database.is_postgresql:
+            check_known(_sqlite_revision(Path(str(database.url.database))), str(database))
         with writing(database) as session:
             connection = session.connection
             found = revision(connection)
@@ -72,6 +74,16 @@ def revision(connection: Connection) -> str | None:
         return None
     found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
     return str(found) if found else None
+
+
+def _sqlite_revision(path: Path) -> str | None:
+    """The schema of a file, without the settings of ours that would change it."""
+    if not path.exists():
+        return None
+    with closing(sqlite3.connect(path)) as connection:
+        known = connection.execute("SELECT name FROM sqlite_master WHERE name = 'alembic_version'").fetchone()
+        row = connection.execute("SELECT version_num FROM alembic_version").fetchone() if known else None
+    return str(row[0]) if row else None
 
 
 def check_known(found: str | None, what: str) -> None:
