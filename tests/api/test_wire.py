@@ -150,14 +150,96 @@ def test_lists_come_in_pages(arm: Arm) -> None:
         assert arm.get(f"{NETS}?{bad}").status == 400
 
 
+def names(arm: Arm, path: str) -> list[str]:
+    """The names in a list, page by page; each page but the last has as many as `$top` asks for."""
+    found: list[str] = []
+    link: str | None = path
+    while link:
+        body = arm.get(link).body
+        top = link.partition("$top=")[2].partition("&")[0] or link.partition("%24top=")[2].partition("&")[0]
+        assert not body.get("nextLink") or not top or len(body["value"]) == int(top)
+        found += [item["name"] for item in body["value"]]
+        link = body.get("nextLink")
+    return found
+
+
 def test_resources_are_listed_and_filtered(arm: Arm) -> None:
     arm.group()
-    arm.done(arm.put(f"{NETS}/one", {**VNET, "tags": {"env": "prod"}}))
+    arm.group("other", "eastus")
+    arm.done(arm.put(f"{NETS}/one", {**VNET, "tags": {"Env": "prod"}}))
     arm.done(arm.put(f"{NETS}/two", VNET))
-    assert [item["name"] for item in arm.get("resources").body["value"]] == ["one", "two"]
-    found = arm.get("resourceGroups/rg/resources?$filter=tagName eq 'env'").body["value"]
-    assert [item["name"] for item in found] == ["one"]
-    assert arm.get("resources?$filter=name ne 'x'").code == "InvalidFilterInQueryString"
+    arm.done(arm.put(f"{NETS.replace('/rg/', '/other/')}/one", {**VNET, "location": "eastus"}))
+    ids = "resources?$filter="
+    assert names(arm, "resources") == ["one", "one", "two"]
+    assert names(arm, "resources?$top=1") == ["one", "one", "two"]
+    assert names(arm, "resourceGroups/rg/resources?$filter=tagName eq 'env'") == ["one"]
+    assert names(arm, f"{ids}tagname eq 'ENV' and tagvalue eq 'prod'") == ["one"]
+    assert names(arm, f"{ids}tagname eq 'env' and tagvalue eq 'test'") == []
+    assert names(arm, f"{ids}startswith(tagname, 'E')") == ["one"]
+    assert names(arm, f"{ids}resourceGroup eq 'RG' and name eq 'ONE'") == ["one"]
+    assert names(arm, f"{ids}resourceGroup eq 'rg'&$top=1") == ["one", "two"]
+    assert names(arm, f"{ids}location eq 'East US'") == ["one"]
+    assert names(arm, f"{ids}substringof('tw', name)") == ["two"]
+    assert names(arm, f"{ids}resourceType eq 'microsoft.network/VirtualNetworks'") == ["one", "one", "two"]
+    assert names(arm, f"{ids}resourceType eq 'Microsoft.Compute/disks'") == []
+    assert arm.get(f"{ids}name ne 'x'").code == "InvalidFilterInQueryString"
+
+
+def test_a_resource_is_found_by_the_tags_it_has_now(arm: Arm) -> None:
+    arm.group()
+    arm.done(arm.put(f"{NETS}/net", {**VNET, "tags": {"a": "1"}}))
+    arm.done(arm.put(f"{NETS}/net", {**VNET, "tags": {"a": "2", "b": "3"}}))
+    assert names(arm, "resources?$filter=tagName eq 'a' and tagValue eq '1'") == []
+    assert names(arm, "resources?$filter=tagName eq 'a' and tagValue eq '2'") == ["net"]
+    arm.done(arm.delete(f"{NETS}/net"))
+    assert names(arm, "resources?$filter=tagName eq 'b'") == []
+
+
+def test_resources_tell_their_times_and_state_when_asked(arm: Arm) -> None:
+    arm.group()
+    arm.done(arm.put(f"{NETS}/net", {**VNET, "tags": {"a": "1"}}))
+    (plain,) = arm.get("resources").body["value"]
+    assert plain.keys() == {"id", "name", "type", "location", "tags"}
+    (full,) = arm.get("resources?$expand=createdTime,changedTime,provisioningState").body["value"]
+    assert full["createdTime"] <= full["changedTime"]
+    assert full["provisioningState"] == "Succeeded"
+    assert arm.get("resources?$expand=colour").code == "InvalidExpandInQueryString"
+
+
+def test_groups_are_found_by_tag(arm: Arm) -> None:
+    for name, env in (("a", "prod"), ("b", "test"), ("c", "prod")):
+        arm.put(f"resourcegroups/{name}", {"location": "local", "tags": {"env": env}})
+    assert names(arm, "resourcegroups?$filter=tagname eq 'env' and tagvalue eq 'prod'&$top=1") == ["a", "c"]
+
+
+@pytest.mark.parametrize(
+    "query", ["$filter='virtualMachineScaleSet/id' eq 'x'", "$expand=instanceView", "statusOnly=true", "$orderby=name"]
+)
+def test_what_a_list_does_not_have_is_refused(arm: Arm, query: str) -> None:
+    arm.group()
+    vms = "providers/Microsoft.Compute/virtualMachines"
+    for path in (vms, f"resourceGroups/rg/{vms}"):
+        assert arm.get(f"{path}?{query}").code == "InvalidQueryParameter"
+    assert arm.get(f"{vms}?statusOnly=false").status == 200
+
+
+def test_a_page_shows_what_each_get_shows(arm: Arm) -> None:
+    group = arm.group()
+    for name in ("one", "two"):
+        arm.vm(group, name)
+    arm.nic(group, "free", public=True)
+    nsg = f"{group}/providers/Microsoft.Network/networkSecurityGroups/nsg"
+    arm.done(arm.put(nsg, {"location": "local", "properties": {}}))
+    for kind in ("Compute/virtualMachines", "Compute/disks"):
+        _same(arm, f"{group}/providers/Microsoft.{kind}")
+    for kind in ("networkInterfaces", "virtualNetworks", "publicIPAddresses", "networkSecurityGroups"):
+        _same(arm, f"{group}/providers/Microsoft.Network/{kind}")
+
+
+def _same(arm: Arm, path: str) -> None:
+    found = arm.get(path).body["value"]
+    assert found
+    assert found == [arm.get(f"{path}/{item['name']}").body for item in found]
 
 
 def test_tags_are_patched_whole(arm: Arm) -> None:

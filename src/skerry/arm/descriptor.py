@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from skerry.arm.service import ResourceService
 
 Body = dict[str, Any]
+Shown = Sequence[tuple[ResourceRow, Body]]  # rows with their bodies, which are free to change
 NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,78}[A-Za-z0-9_])?")
 T = TypeVar("T")
 ReadOnly = Annotated[T, Meta(extra_json_schema={"readOnly": True})]  # the server writes it; clients may send it back
@@ -153,9 +154,9 @@ def in_use(row: ResourceRow, links: Sequence[Link]) -> ArmError:
 class ResourceType:
     """A type with rows of its own.
 
-    `put` validates and completes; `delete` removes the row or starts an operation. `expand` adds to a GET what
-    other rows know (back references), `query_expand` what the GET asks for with `$expand`. `views`: GETs below the
-    resource; `actions`: POSTs below it.
+    `put` validates and completes; `delete` removes the row or starts an operation. `expand` adds to the bodies of a
+    GET or a page what other rows know (back references), `query_expand` what a GET asks for with `$expand`. `views`:
+    GETs below the resource; `actions`: POSTs below it.
     `created`, `updated`: statuses of a PUT without an operation, `accepted` with one; `deleted`: of a DELETE without.
     `brief`: a GET reads a few rows by key; not so of a type that shows all its users.
     `missing`: the refusal of a name that isn't there, for a type that can say more than that.
@@ -166,7 +167,7 @@ class ResourceType:
     put: Callable[[PutContext[Any]], None]
     delete: Callable[[DeleteContext], OperationRow | None] = remove_row
     in_use: Callable[[ResourceRow, Sequence[Link]], ArmError] = in_use
-    expand: Callable[[UnitOfWork, ResourceRow, Body], None] | None = None
+    expand: Callable[[UnitOfWork, Shown], None] | None = None
     query_expand: Callable[[UnitOfWork, ResourceRow, Body, Mapping[str, str]], None] | None = None
     actions: Mapping[str, Action] = field(default_factory=dict)
     views: Mapping[str, Callable[[ActionContext], Any]] = field(default_factory=dict)
@@ -195,7 +196,7 @@ class EmbeddedType:
     member: str
     model: type[Struct]
     in_use: Callable[[str, Sequence[Link]], ArmError] | None = None
-    expand: Callable[[UnitOfWork, str, Body], None] | None = None
+    expand: Callable[[UnitOfWork, Sequence[Body]], None] | None = None
     read_only: bool = False
     name_pattern: re.Pattern[str] = NAME
 

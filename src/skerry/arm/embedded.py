@@ -34,16 +34,18 @@ class Embedded:
         child = _child(parent, kind, resource.name)
         if child is None:
             raise resource_not_found(resource.label, resource.group)
-        return self._view(work, kind, parent, child)
+        return self._views(work, kind, parent, [child])[0]
 
     def list(self, work: UnitOfWork, kind: EmbeddedType, parent: ResourceRow) -> Sequence[bytes]:
         """The JSON of all children of one kind."""
-        return [self._view(work, kind, parent, child) for child in _children(body_of(parent), kind)]
+        return self._views(work, kind, parent, _children(body_of(parent), kind))
 
-    def _view(self, work: UnitOfWork, kind: EmbeddedType, parent: ResourceRow, child: Body) -> bytes:
+    def _views(
+        self, work: UnitOfWork, kind: EmbeddedType, parent: ResourceRow, children: Sequence[Body]
+    ) -> Sequence[bytes]:
         if kind.expand:
-            kind.expand(work, child["id"], child)
-        return orjson.dumps({**child, "etag": f'W/"{parent.etag}"'})
+            kind.expand(work, children)
+        return [orjson.dumps({**child, "etag": f'W/"{parent.etag}"'}) for child in children]
 
     def put(
         self, work: UnitOfWork, kind: EmbeddedType, resource: ResourceId, body: Any, conditions: HasConditions

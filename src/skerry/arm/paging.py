@@ -17,14 +17,14 @@ MAX_PAGE = 1000
 def page(
     request: ArmRequest,
     fetch: Callable[[str, int], Sequence[ResourceRow]],
-    view: Callable[[ResourceRow], bytes],
+    view: Callable[[Sequence[ResourceRow]], Sequence[bytes]],
 ) -> ArmResponse:
-    """Answer one page; `fetch(after, limit)` reads rows in key order."""
+    """Answer one page; `fetch(after, limit)` reads rows in key order, `view` makes the JSON of each."""
     size = _top(request)
     rows = list(fetch(_after(request), size + 1))
     more = len(rows) > size
     rows = rows[:size]
-    return raw_list([view(row) for row in rows], _link(request, rows[-1].key) if more else None)
+    return raw_list(view(rows), _link(request, rows[-1].key) if more else None)
 
 
 def _top(request: ArmRequest) -> int:

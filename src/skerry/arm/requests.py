@@ -1,7 +1,7 @@
 """A request as the dispatcher sees it, and its answer."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -88,7 +88,7 @@ class ArmResponse:
         return cls(error.status, encode(envelope(error.detail)), {"x-ms-failure-cause": "gateway", **error.headers})
 
 
-def raw_list(items: list[bytes], next_link: str | None = None) -> ArmResponse:
+def raw_list(items: Sequence[bytes], next_link: str | None = None) -> ArmResponse:
     """`{"value": […], "nextLink": …}`, spliced from JSON that is ready."""
     tail = b""
     if next_link:

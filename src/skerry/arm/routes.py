@@ -1,24 +1,25 @@
 """From a path to the one call that answers it. Knows ARM's path grammar, no resource type."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 from starlette.concurrency import run_in_threadpool
 
 from skerry.arm.activity import Refusals
-from skerry.arm.body import encode, parse_json
+from skerry.arm.body import parse_json
 from skerry.arm.descriptor import ActionContext, AnyType, EmbeddedType, ResourceType, Result, ViewContext
+from skerry.arm.envelopes import envelopes, expansions
 from skerry.arm.errors import ArmError, BadRequest, NotFound
-from skerry.arm.filters import matches, parse_filter
+from skerry.arm.filters import OF_GROUPS, parse_filter, search
 from skerry.arm.ids import ResourceId
 from skerry.arm.locations import locations_view
 from skerry.arm.paging import page
 from skerry.arm.polling import operation_headers, poll_result, poll_status
 from skerry.arm.registry import GROUP_TYPE
 from skerry.arm.requests import ArmRequest, ArmResponse, raw_list
-from skerry.arm.rows import body_of
 from skerry.arm.service import Conditions, PutResult, ResourceService, unknown_action
-from skerry.store import ResourceRow, Store, UnitOfWork
+from skerry.store import Store, UnitOfWork
 
 Handler = Callable[[ArmRequest, UnitOfWork], ArmResponse]
 ROOTS = ("subscriptions", "providers", "tenants")  # what ARM's paths begin with
@@ -37,6 +38,7 @@ class Routes:
     def __init__(self, store: Store, service: ResourceService) -> None:
         self._store, self._service, self._tenant = store, service, service.installation.tenant
         self._refusals = Refusals(store, service.registry, service.subscription)
+        self._groups = ResourceId(service.subscription, "").key
 
     async def answer(self, request: ArmRequest) -> ArmResponse:
         """Answer a request in one transaction. Every refusal is an answer; nothing it wrote stays then.
@@ -195,18 +197,12 @@ class Routes:
         _only(request, "GET")
         if scope is not None:
             self._service.check_group(work, scope)
-        group = scope.group_id.key if scope else None
         assert isinstance(kind, ResourceType)
-        terms = parse_filter(request.query.get("$filter")) if kind.name == GROUP_TYPE else {}
-        return page(
-            request,
-            lambda after, limit: [
-                row
-                for row in work.resources.list(type=kind.name.lower(), group=group, after=after, limit=limit)
-                if matches(row, terms)
-            ],
-            lambda row: self._service.view(work, kind, row),
-        )
+        _check_list_query(request, kind)
+        group = scope.group_id.key if scope else None
+        terms = parse_filter(request.query.get("$filter"), OF_GROUPS)
+        wanted = search([kind.name.lower()], group, self._groups, terms)
+        return page(request, partial(work.resources.find, wanted), lambda rows: self._service.views(work, kind, rows))
 
     def _resources(self, request: ArmRequest, work: UnitOfWork, group: ResourceId | None) -> ArmResponse:
         """`az resource list`: every tracked resource, envelope only."""
@@ -214,18 +210,10 @@ class Routes:
         if group is not None:
             self._service.check_group(work, group)
         terms = parse_filter(request.query.get("$filter"))
-        shown = {kind.name.lower() for kind in self._service.registry.top_level()}
-
-        def fetch(after: str, limit: int) -> list[ResourceRow]:
-            rows = work.resources.list(group=group.key if group else None, after=after)
-            return [row for row in rows if row.type in shown and matches(row, terms)][:limit]
-
-        return page(request, fetch, self._envelope)
-
-    def _envelope(self, row: ResourceRow) -> bytes:
-        body = body_of(row)
-        kept = ("id", "name", "type", "location", "tags", "sku", "zones", "kind", "managedBy")
-        return encode({name: body[name] for name in kept if name in body})
+        shown = [kind.name.lower() for kind in self._service.registry.top_level()]
+        wanted = search(shown, group.key if group else None, self._groups, terms)
+        more = expansions(request.query.get("$expand"))
+        return page(request, partial(work.resources.find, wanted), lambda rows: envelopes(rows, more))
 
     # -- one resource
 
@@ -271,7 +259,7 @@ class Routes:
         name = "/".join(path)
         child = self._service.registry.types.get(f"{resource.type}/{name}".lower())
         if request.method == "GET" and isinstance(child, EmbeddedType):
-            return raw_list(list(self._service.list_embedded(work, child, resource)))
+            return raw_list(self._service.list_embedded(work, child, resource))
         kind = self._service.registry.get(resource.type)
         body = self._action_body(request, kind, name) if request.method == "POST" else None
         context = ActionContext(work, self._service, resource, None, body, request.query, request.base_url)
@@ -295,6 +283,22 @@ class Routes:
             return {}
         action = kind.actions.get(name.lower()) if isinstance(kind, ResourceType) else None
         return (action.parse if action and action.parse else parse_json)(request.body) or {}
+
+
+def _check_list_query(request: ArmRequest, kind: ResourceType) -> None:
+    """Raises BadRequest for what would change a list of one type and isn't supported there."""
+    asked = ["$expand", "$orderby", "$select", *(["$filter"] if kind.name != GROUP_TYPE else [])]
+    if request.query.get("statusonly", "").lower() == "true":
+        asked.append("statusonly")
+    name = next((name for name in asked if request.query.get(name)), None)
+    if name is not None:
+        shown = "statusOnly" if name == "statusonly" else name
+        raise BadRequest(
+            "InvalidQueryParameter",
+            f"The query parameter {shown} is not supported by the list of '{kind.name}': leave it out and choose from "
+            f"what the list answers, or GET each one.",
+            target=shown,
+        )
 
 
 def _only(request: ArmRequest, method: str) -> None:

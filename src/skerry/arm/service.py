@@ -133,16 +133,19 @@ class ResourceService:
         self, work: UnitOfWork, kind: ResourceType, row: ResourceRow, query: Mapping[str, str] | None = None
     ) -> bytes:
         """A row as GET shows it: the stored JSON with its ETag, and what other rows know of it."""
-        text = row.body
-        asked = kind.query_expand if query and "$expand" in query else None
-        if kind.expand or asked:
-            body = orjson.loads(text)
-            if kind.expand:
-                kind.expand(work, row, body)
-            if asked and query:
-                asked(work, row, body, query)
-            text = orjson.dumps(body)
-        return text[:-1] + b',"etag":"W/\\"' + row.etag.encode() + b'\\""}'
+        if kind.query_expand is None or not query or "$expand" not in query:
+            return self.views(work, kind, [row])[0]
+        body = body_of(row)
+        kind.query_expand(work, row, body, query)
+        return self.views(work, kind, [replace(row, body=orjson.dumps(body))])[0]
+
+    def views(self, work: UnitOfWork, kind: ResourceType, rows: Sequence[ResourceRow]) -> list[bytes]:
+        """Rows of one type as GET shows them; what other rows know is read for all of them at once."""
+        if kind.expand is None:
+            return [_stamped(row.body, row.etag) for row in rows]
+        shown = [(row, body_of(row)) for row in rows]
+        kind.expand(work, shown)
+        return [_stamped(orjson.dumps(body), row.etag) for row, body in shown]
 
     def list_embedded(self, work: UnitOfWork, kind: EmbeddedType, parent: ResourceId) -> Sequence[bytes]:
         """The JSON of all children of one kind inside a parent."""
@@ -305,6 +308,10 @@ class ResourceService:
         logged = activity.action_name(kind.name, f"{name}/action")
         activity.accepted(context.work, context.id, logged, status, result.operation)
         return result
+
+
+def _stamped(body: bytes, etag: str) -> bytes:
+    return body[:-1] + b',"etag":"W/\\"' + etag.encode() + b'\\""}'
 
 
 def _elsewhere(kind: ResourceType, resource: ResourceId, before: str, now: str) -> Conflict:

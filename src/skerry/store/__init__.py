@@ -4,6 +4,7 @@ from skerry.store.database import BadDatabase, StoreUnavailable
 from skerry.store.hosts import HostRow, Hosts
 from skerry.store.operations import LONGEST_NAP, OperationRow, Operations, Origin
 from skerry.store.resources import Link, ResourceRow, Resources
+from skerry.store.search import Search
 from skerry.store.store import Store, UnitOfWork
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "Origin",
     "ResourceRow",
     "Resources",
+    "Search",
     "Store",
     "StoreUnavailable",
     "UnitOfWork",

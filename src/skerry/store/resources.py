@@ -2,6 +2,7 @@
 
 import time
 import uuid
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cache
@@ -10,6 +11,7 @@ from typing import Any
 import orjson
 from sqlalchemy import and_, bindparam, delete, func, insert, select, text
 
+from skerry.store.search import Search
 from skerry.store.sql import Row, Session, Statement, upsert
 from skerry.store.tables import links, resources, tags
 
@@ -34,7 +36,7 @@ class ResourceRow:
     changed: float = 0.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, order=True)
 class Link:
     """`source` refers to `target`; `place` is the id of the part that does (an ipConfiguration), or empty."""
 
@@ -62,6 +64,10 @@ _TO_KIND = Statement(
     _LINKS.where(links.c.target == bindparam("target"), links.c.kind == bindparam("kind")).order_by(
         links.c.source, links.c.place
     )
+)
+_TO_MANY = Statement(
+    _LINKS.where(text("links.target IN (SELECT value FROM json_each(:targets))"), links.c.kind == bindparam("kind")),
+    postgresql=_LINKS.where(text("links.target = ANY(:targets)"), links.c.kind == bindparam("kind")),
 )
 _UNDER = Statement(
     _LINKS.where(
@@ -135,6 +141,15 @@ class Resources:
             values["beyond"] = beyond(prefix)
         return [_row(row) for row in self._session.rows(statement, {**values, "limit": limit})]
 
+    def find(self, search: Search, after: str, limit: int) -> Sequence[ResourceRow]:
+        """What a list shows, in key order: at most `limit` rows with keys after `after`."""
+        if not search.possible:
+            return []
+        values = {**search.values, "after": after, "limit": limit}
+        keys = [key for (key,) in self._session.rows(search.statement, values)]
+        rows = self.get_many(keys)
+        return [rows[key] for key in keys]
+
     def count(self, type: str) -> int:
         """How many resources of a type (lower case) there are."""
         return int(self._session.rows(_COUNT, {"type": type})[0][0])
@@ -160,6 +175,14 @@ class Resources:
         """Who refers to `target`."""
         statement = _TO if kind is None else _TO_KIND
         return [Link(*row) for row in self._session.rows(statement, {"target": target, "kind": kind})]
+
+    def links_to_many(self, targets: Iterable[str], kind: str) -> Mapping[str, Sequence[Link]]:
+        """By target, for those that there are any to: who refers to it."""
+        values = {"targets": self._session.array(list(targets)), "kind": kind}
+        found: defaultdict[str, list[Link]] = defaultdict(list)
+        for link in sorted(Link(*row) for row in self._session.rows(_TO_MANY, values)):
+            found[link.target].append(link)
+        return found
 
     def links_under(self, prefix: str, kind: str) -> Sequence[Link]:
         """Links of one kind to anything whose key starts with `prefix`."""

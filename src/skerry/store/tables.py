@@ -14,8 +14,10 @@ from sqlalchemy import (
     MetaData,
     Table,
     func,
+    literal_column,
 )
 from sqlalchemy import String as AnyString
+from sqlalchemy.sql.functions import Function
 
 metadata = MetaData()
 
@@ -46,6 +48,14 @@ Index("resources_by_parent", resources.c.parent, resources.c.type)
 Index("resources_in_group", resources.c.group_key, resources.c.key)
 Index("resources_by_name", func.lower(resources.c.name), resources.c.key)
 
+
+def bare_location() -> Function[str]:
+    """A resource's location as it is compared: without spaces, in lower case."""
+    return func.lower(func.replace(resources.c.location, literal_column("' '"), literal_column("''")))
+
+
+Index("resources_by_location", bare_location(), resources.c.type, resources.c.key)
+
 tags = Table(
     "tags",
     metadata,
@@ -54,6 +64,7 @@ tags = Table(
     Column("value", String, nullable=False),
 )
 Index("tags_by_name", tags.c.name, tags.c.value, tags.c.resource)
+Index("tags_in_order", tags.c.name, tags.c.resource)
 
 links = Table(
     "links",

@@ -1,48 +1,65 @@
-"""$filter: what az sends is understood, anything else is refused."""
+"""$filter: what az sends becomes a search, anything else is refused."""
+
+from dataclasses import replace
 
 import pytest
 
 from skerry.arm.errors import BadRequest
-from skerry.arm.filters import matches, parse_filter
-from skerry.store import ResourceRow
+from skerry.arm.filters import OF_GROUPS, parse_filter, search
+from skerry.store import Search
 
-
-def row(**changes: object) -> ResourceRow:
-    values: dict[str, object] = {
-        "key": "k",
-        "id": "K",
-        "type": "microsoft.network/virtualnetworks",
-        "group_key": "/subscriptions/s/resourcegroups/rg",
-        "name": "Net",
-        "location": "East US",
-        "body": b'{"tags":{"Env":"prod"}}',
-    }
-    return ResourceRow(**{**values, **changes})  # type: ignore[arg-type]
+NET, DISK = "microsoft.network/virtualnetworks", "microsoft.compute/disks"
+GROUPS = "/subscriptions/s/resourcegroups/"
+ALL = Search((NET, DISK), group_start=len(GROUPS) + 1)
 
 
 @pytest.mark.parametrize(
-    ("text", "found"),
+    ("text", "wanted"),
     [
-        ("resourceType eq 'Microsoft.Network/virtualNetworks'", True),
-        ("resourcetype eq 'Microsoft.Compute/disks'", False),
-        ("resourceGroup eq 'RG' and name eq 'net'", True),
-        ("location eq 'eastus'", True),
-        ("tagName eq 'env' and tagValue eq 'prod'", True),
-        ("tagName eq 'env' and tagValue eq 'PROD'", False),
-        ("tagName eq 'other'", False),
-        ("", True),
+        (None, ALL),
+        ("", ALL),
+        ("resourceType eq 'Microsoft.Network/virtualNetworks'", replace(ALL, types=(NET,))),
+        ("resourcetype eq 'Microsoft.Sql/servers'", replace(ALL, types=())),
+        ("resourceGroup eq 'RG' and name eq 'Net'", replace(ALL, groups=(f"{GROUPS}rg",), name="net")),
+        ("location eq 'East US'", replace(ALL, location="eastus")),
+        ("tagname eq 'Env' and tagvalue eq 'Prod'", replace(ALL, tag="env", tag_value="Prod")),
+        ("startswith(tagname, 'En')", replace(ALL, tag_start="en")),
+        ("substringof('Web', name)", replace(ALL, name_part="web")),
+        ("substringof('W', resourceGroup) AND name eq 'it''s'", replace(ALL, group_part="w", name="it's")),
     ],
 )
-def test_terms(text: str, found: bool) -> None:
-    assert matches(row(), parse_filter(text)) is found
+def test_terms_make_a_search(text: str | None, wanted: Search) -> None:
+    assert search((NET, DISK), None, GROUPS, parse_filter(text)) == wanted
 
 
-@pytest.mark.parametrize("text", ["name ne 'x'", "name eq 'x' or name eq 'y'", "name eq 'x", "name eq 'x' name eq 'y'"])
+def test_a_groups_own_list_stays_in_the_group() -> None:
+    inside = search((NET,), f"{GROUPS}a", GROUPS, parse_filter("resourceGroup eq 'A'"))
+    assert inside.possible
+    assert not search((NET,), f"{GROUPS}a", GROUPS, parse_filter("resourceGroup eq 'b'")).possible
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "name ne 'x'",
+        "name eq 'x' or name eq 'y'",
+        "name eq 'x",
+        "name eq 'x' name eq 'y'",
+        "name eq 'x' and",
+        "name eq 'x' and name eq 'y'",
+        "tagValue eq 'x'",
+        "substringof('x', location)",
+        "startswith(name, 'x')",
+        "'virtualMachineScaleSet/id' eq '/x'",
+    ],
+)
 def test_what_is_not_understood_is_refused(text: str) -> None:
     with pytest.raises(BadRequest) as caught:
         parse_filter(text)
     assert caught.value.code == "InvalidFilterInQueryString"
 
 
-def test_a_quote_is_doubled() -> None:
-    assert parse_filter("name eq 'it''s'") == {"name": "it's"}
+def test_groups_have_no_resource_type() -> None:
+    assert parse_filter("tagName eq 'a'", OF_GROUPS) == {"tagname": "a"}
+    with pytest.raises(BadRequest):
+        parse_filter("resourceType eq 'x'", OF_GROUPS)

@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec import structs
 
-from skerry.arm.descriptor import Body, PutContext
+from skerry.arm.descriptor import PutContext, Shown
 from skerry.arm.errors import Conflict
 from skerry.arm.ids import ResourceId
 from skerry.arm.rows import model_of, set_body, timestamp
@@ -125,15 +125,17 @@ def attached_to(work: UnitOfWork, key: str) -> str | None:
     return links[0].source if links else None
 
 
-def expand(work: UnitOfWork, row: ResourceRow, body: Body) -> None:
+def expand(work: UnitOfWork, shown: Shown) -> None:
     """`managedBy` and `diskState`: who uses the disk, and whether it is running."""
-    owner = attached_to(work, row.key)
-    vm = work.resources.get(owner) if owner else None
-    state = "Unattached"
-    if vm is not None:
-        body["managedBy"] = vm.id
-        state = "Attached" if vm.private.get("host") else "Reserved"
-    body["properties"]["diskState"] = state
+    links = work.resources.links_to_many((row.key for row, _ in shown), "disk")
+    vms = work.resources.get_many(found[0].source for found in links.values())
+    for row, body in shown:
+        vm = vms.get(links[row.key][0].source) if row.key in links else None
+        state = "Unattached"
+        if vm is not None:
+            body["managedBy"] = vm.id
+            state = "Attached" if vm.private.get("host") else "Reserved"
+        body["properties"]["diskState"] = state
 
 
 def in_use(row: ResourceRow, links: Sequence[Link]) -> Conflict:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv4Network
 from itertools import count
 
-from skerry.arm.descriptor import Body, PutContext
+from skerry.arm.descriptor import Body, PutContext, Shown
 from skerry.arm.errors import BadRequest
 from skerry.arm.rows import body_of
 from skerry.resources.network.addresses import free_addresses, is_reserved, parse_address
@@ -103,11 +103,16 @@ def _check_in_subnet(address: IPv4Address, network: IPv4Network) -> None:
         )
 
 
-def expand(work: UnitOfWork, row: ResourceRow, body: Body) -> None:
+def expand(work: UnitOfWork, shown: Shown) -> None:
     """Show the VM that uses the NIC, and what is the same for every NIC here."""
+    links = work.resources.links_to_many((row.key for row, _ in shown), "nic")
+    vms = work.resources.get_many(found[0].source for found in links.values())
+    for row, body in shown:
+        _show(row, body, vms.get(links[row.key][0].source) if row.key in links else None)
+
+
+def _show(row: ResourceRow, body: Body, vm: ResourceRow | None) -> None:
     properties = body["properties"]
-    links = work.resources.links_to(row.key, "nic")
-    vm = work.resources.get(links[0].source) if links else None
     if vm is not None:
         properties["virtualMachine"] = {"id": vm.id}
         properties["primary"] = _is_primary(vm, row.key)

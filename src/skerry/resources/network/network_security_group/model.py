@@ -2,24 +2,27 @@
 
 from collections.abc import Sequence
 
-from skerry.arm.descriptor import Body
+from skerry.arm.descriptor import Shown
 from skerry.arm.errors import BadRequest
 from skerry.resources.network.shared import references, stamp
 from skerry.resources.network.spec import vnet_of
 from skerry.store import Link, ResourceRow, UnitOfWork
 
 
-def expand(work: UnitOfWork, row: ResourceRow, body: Body) -> None:
+def expand(work: UnitOfWork, shown: Shown) -> None:
     """Show the NICs and subnets that use the group."""
-    links, properties = work.resources.links_to(row.key, "nsg"), body["properties"]
-    subnets = [link.place for link in links if link.place]
-    nics = work.resources.get_many(link.source for link in links if not link.place)
-    if nics:
-        properties["networkInterfaces"] = references(nics[key].id for key in sorted(nics))
-    if subnets:
-        properties["subnets"] = references(subnets)
-    stamp(properties["securityRules"], row.etag)
-    stamp(properties["defaultSecurityRules"], row.etag)
+    links = work.resources.links_to_many((row.key for row, _ in shown), "nsg")
+    nics = work.resources.get_many(link.source for found in links.values() for link in found if not link.place)
+    for row, body in shown:
+        users, properties = links.get(row.key, []), body["properties"]
+        using = sorted({link.source for link in users if not link.place} & nics.keys())
+        subnets = [link.place for link in users if link.place]
+        if using:
+            properties["networkInterfaces"] = references(nics[key].id for key in using)
+        if subnets:
+            properties["subnets"] = references(subnets)
+        stamp(properties["securityRules"], row.etag)
+        stamp(properties["defaultSecurityRules"], row.etag)
 
 
 def vnets(work: UnitOfWork, key: str) -> list[str]:

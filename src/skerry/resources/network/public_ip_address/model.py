@@ -6,7 +6,7 @@ with the ipConfiguration's id as its place.
 
 from collections.abc import Sequence
 
-from skerry.arm.descriptor import Body
+from skerry.arm.descriptor import Shown
 from skerry.arm.errors import BadRequest
 from skerry.resources.network.addresses import free_public_address
 from skerry.store import Link, ResourceRow, UnitOfWork
@@ -25,12 +25,13 @@ def address_link(source: str, address: str) -> Link:
     return Link(source, f"{_PREFIX}{address}", "address")
 
 
-def expand(work: UnitOfWork, row: ResourceRow, body: Body) -> None:
+def expand(work: UnitOfWork, shown: Shown) -> None:
     """Show the ipConfiguration that uses the address."""
-    links = work.resources.links_to(row.key, "public-ip")
-    if links:
-        body["properties"]["ipConfiguration"] = {"id": links[0].place}
-    body["properties"]["ipTags"] = []
+    links = work.resources.links_to_many((row.key for row, _ in shown), "public-ip")
+    for row, body in shown:
+        if row.key in links:
+            body["properties"]["ipConfiguration"] = {"id": links[row.key][0].place}
+        body["properties"]["ipTags"] = []
 
 
 def in_use(row: ResourceRow, links: Sequence[Link]) -> BadRequest:

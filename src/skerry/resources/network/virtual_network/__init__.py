@@ -41,5 +41,5 @@ TYPES: tuple[AnyType, ...] = (
         brief=False,
         views={"checkipaddressavailability": model.check_address, "usages": model.usages},
     ),
-    EmbeddedType(SUBNET, VNET, "subnets", Subnet, model.subnet_in_use, model.expand_subnet),
+    EmbeddedType(SUBNET, VNET, "subnets", Subnet, model.subnet_in_use, model.expand_subnets),
 )

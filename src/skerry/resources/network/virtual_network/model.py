@@ -8,14 +8,14 @@ from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Address, IPv4Network
 from itertools import islice
 
-from skerry.arm.descriptor import ActionContext, Body
+from skerry.arm.descriptor import ActionContext, Body, Shown
 from skerry.arm.errors import ArmError, BadRequest
 from skerry.arm.rows import body_of
 from skerry.resources.network.addresses import capacity, free_addresses, is_reserved, parse_address
 from skerry.resources.network.shared import invalid, references, stamp
 from skerry.resources.network.spec import subnet_prefix
 from skerry.resources.network.virtual_network.wire import VirtualNetwork, prefix_text
-from skerry.store import Link, ResourceRow, UnitOfWork
+from skerry.store import Link, UnitOfWork
 
 
 def address_key(subnet_key: str, address: str) -> str:
@@ -68,25 +68,22 @@ def _in_use(name: str, users: Sequence[str]) -> BadRequest:
     )
 
 
-def expand(work: UnitOfWork, row: ResourceRow, body: Body) -> None:
+def expand(work: UnitOfWork, shown: Shown) -> None:
     """Show who is in each subnet, and the features that nobody can use here as empty."""
-    users = subnet_users(work, row.key)
-    subnets = body["properties"]["subnets"]
+    expand_subnets(work, [subnet for _, body in shown for subnet in body["properties"]["subnets"]])
+    for row, body in shown:
+        stamp(body["properties"]["subnets"], row.etag)
+        body["properties"]["virtualNetworkPeerings"] = []
+
+
+def expand_subnets(work: UnitOfWork, subnets: Sequence[Body]) -> None:
+    """The same for subnets alone."""
+    links = work.resources.links_to_many((subnet["id"].lower() for subnet in subnets), "subnet")
     for subnet in subnets:
-        _show_users(subnet, users.get(subnet["id"].lower(), []))
-    stamp(subnets, row.etag)
-    body["properties"]["virtualNetworkPeerings"] = []
-
-
-def expand_subnet(work: UnitOfWork, subnet_id: str, body: Body) -> None:
-    """The same for one subnet."""
-    _show_users(body, [link.place for link in work.resources.links_to(subnet_id.lower(), "subnet")])
-
-
-def _show_users(subnet: Body, users: Sequence[str]) -> None:
-    if users:
-        subnet["properties"]["ipConfigurations"] = references(users)
-    subnet["properties"]["delegations"] = []
+        users = [link.place for link in links.get(subnet["id"].lower(), [])]
+        if users:
+            subnet["properties"]["ipConfigurations"] = references(users)
+        subnet["properties"]["delegations"] = []
 
 
 def check_address(context: ActionContext) -> Body:

@@ -17,6 +17,7 @@ def upgrade() -> None:
         tables.metadata.tables[name].create(op.get_bind())
     op.create_index("resources_in_group", "resources", ["group_key", "key"])
     op.create_index("resources_by_name", "resources", [sa.text("lower(name)"), "key"])
+    op.create_index("resources_by_location", "resources", [tables.bare_location(), "type", "key"])
     for name in ("correlation_id", "request_id", "caller"):
         op.add_column("operations", sa.Column(name, tables.String, nullable=False, server_default=""))
     op.add_column("operations", sa.Column("trace", sa.LargeBinary(), nullable=True))
