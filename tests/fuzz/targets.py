@@ -212,7 +212,7 @@ USER = Principal("User", "an-object", "a-tenant", "me", "a-client")
 
 def _page(name: str, value: str) -> None:
     request = ArmRequest("GET", ("subscriptions",), {name: value}, {}, b"", "https://localhost", caller=USER)
-    page(request, lambda _after, _limit: [], lambda _row: b"{}")
+    page(request, lambda _after, _limit: [], lambda _rows: [])
 
 
 def encode_error(error: ArmError) -> None:

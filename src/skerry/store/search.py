@@ -18,7 +18,18 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from sqlalchemy import BindParameter, ColumnElement, Select, and_, bindparam, func, literal_column, select, union_all
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Select,
+    SelectBase,
+    and_,
+    bindparam,
+    func,
+    literal_column,
+    select,
+    union_all,
+)
 
 from skerry.store.sql import Statement
 from skerry.store.tables import bare_location, resources, tags
@@ -75,51 +86,70 @@ _EMPTY: ColumnElement[str] = literal_column("''")
 @cache
 def _statement(given: frozenset[str], types: int) -> Statement:
     """`given`: the names of the parameters; the first of _LEADS among them says which index is read."""
-    lead = next((name for name in _LEADS if name in given), "")
-    kinds: list[BindParameter[str]] = [bindparam(f"type_{number}") for number in range(types)]
-    if lead == "tag":
-        return Statement(_page(_tagged(given).where(_aside(resources.c.type).in_(kinds)), tags.c.resource))
-    query = select(resources.c.key).where(*_conditions(given, lead), resources.c.key > bindparam("after"))
-    if lead in ("name", "tag_start"):
-        return Statement(_page(query.where(_aside(resources.c.type).in_(kinds)), resources.c.key))
-    branches = [query.where(resources.c.type == kind) for kind in kinds]
-    if len(branches) == 1:
-        return Statement(_page(branches[0], resources.c.key))
-    every = union_all(*branches)
-    return Statement(every.order_by(every.selected_columns[0]).limit(bindparam("limit")))
+    return Statement(_Query(given, types, steered=True).keys(), postgresql=_Query(given, types, steered=False).keys())
+
+
+class _Query:
+    """The query for one combination of conditions.
+
+    `steered`: for SQLite, which doesn't know how few rows a name has: what isn't to lead is kept from being an index's.
+    PostgreSQL knows, but merges branches in order only where each has a limit, which SQLite doesn't take.
+    """
+
+    def __init__(self, given: frozenset[str], types: int, *, steered: bool) -> None:
+        self._given, self._steered = given, steered
+        self._lead = next((name for name in _LEADS if name in given), "")
+        self._types: list[BindParameter[str]] = [bindparam(f"type_{number}") for number in range(types)]
+
+    def keys(self) -> SelectBase:
+        """The keys of a page."""
+        if self._lead == "tag":
+            return _page(self._tagged(), tags.c.resource)
+        query = select(resources.c.key).where(*self._conditions(), resources.c.key > bindparam("after"))
+        if self._lead in ("name", "tag_start"):
+            return _page(query.where(self._of_types()), resources.c.key)
+        branches = [query.where(resources.c.type == kind) for kind in self._types]
+        if len(branches) == 1:
+            return _page(branches[0], resources.c.key)
+        every = union_all(*(branches if self._steered else [_page(query, resources.c.key) for query in branches]))
+        return every.order_by(every.selected_columns[0]).limit(bindparam("limit"))
+
+    def _tagged(self) -> Select[Any]:
+        query = select(tags.c.resource).join(resources, resources.c.key == tags.c.resource)
+        query = query.where(
+            tags.c.name == bindparam("tag"),
+            tags.c.resource > bindparam("after"),
+            resources.c.key > bindparam("after"),
+            *self._conditions(),
+            self._of_types(),
+        )
+        return query.where(tags.c.value == bindparam("tag_value")) if "tag_value" in self._given else query
+
+    def _conditions(self) -> list[ColumnElement[bool]]:
+        found = [
+            (column if name == self._lead else self._aside(column)) == bindparam(name)
+            for name, column in _COLUMNS.items()
+            if name in self._given
+        ]
+        if "name_part" in self._given:
+            found.append(_contains(_COLUMNS["name"], "name_part"))
+        if "group_part" in self._given:
+            found.append(_contains(func.substr(resources.c.group_key, bindparam("group_start")), "group_part"))
+        if "tag_start" in self._given:
+            starting = and_(tags.c.name >= bindparam("tag_start"), tags.c.name < bindparam("tag_end"))
+            found.append(resources.c.key.in_(select(tags.c.resource).where(starting)))
+        return found
+
+    def _of_types(self) -> ColumnElement[bool]:
+        return self._aside(resources.c.type).in_(self._types)
+
+    def _aside(self, column: ColumnElement[Any]) -> ColumnElement[Any]:
+        """The same value, for SQLite one that no index has."""
+        return column.concat(_EMPTY) if self._steered else column
 
 
 def _page(query: Select[Any], order: ColumnElement[Any]) -> Select[Any]:
     return query.order_by(order).limit(bindparam("limit"))
-
-
-def _tagged(given: frozenset[str]) -> Select[Any]:
-    query = select(tags.c.resource).join(resources, resources.c.key == tags.c.resource)
-    query = query.where(
-        tags.c.name == bindparam("tag"), tags.c.resource > bindparam("after"), *_conditions(given, "tag")
-    )
-    return query.where(tags.c.value == bindparam("tag_value")) if "tag_value" in given else query
-
-
-def _conditions(given: frozenset[str], lead: str) -> list[ColumnElement[bool]]:
-    found = [
-        (column if name == lead else _aside(column)) == bindparam(name)
-        for name, column in _COLUMNS.items()
-        if name in given
-    ]
-    if "name_part" in given:
-        found.append(_contains(_COLUMNS["name"], "name_part"))
-    if "group_part" in given:
-        found.append(_contains(func.substr(resources.c.group_key, bindparam("group_start")), "group_part"))
-    if "tag_start" in given:
-        starting = and_(tags.c.name >= bindparam("tag_start"), tags.c.name < bindparam("tag_end"))
-        found.append(resources.c.key.in_(select(tags.c.resource).where(starting)))
-    return found
-
-
-def _aside(column: ColumnElement[Any]) -> ColumnElement[Any]:
-    """The same value, that no index is read by: neither database knows how few rows a name has, and would sort."""
-    return column.concat(_EMPTY)
 
 
 def _contains(column: ColumnElement[Any], part: str) -> ColumnElement[bool]:
