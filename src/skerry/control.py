@@ -12,6 +12,7 @@ from skerry.arm.app import Authenticate, create_app
 from skerry.arm.routes import Routes
 from skerry.arm.service import Installation, ResourceService
 from skerry.engine.engine import Engine
+from skerry.engine.fleetlink import FleetLink
 from skerry.engine.hostlink import HostLink
 from skerry.hostspec.client import HostGateway
 from skerry.housekeeping import Housekeeper
@@ -46,6 +47,13 @@ class ControlPlane:
         link = HostLink(self.store, HOST)
         self.store.on_spec_change = link.notify
         return link
+
+    @cached_property
+    def fleet(self) -> FleetLink:
+        """What a fleet of simulated hosts is to call, in place of that agent."""
+        fleet = FleetLink(self.store)
+        self.store.on_spec_change = fleet.notify
+        return fleet
 
     def app(self, authenticate: Authenticate, extra: Sequence[BaseRoute] = ()) -> ASGIApp:
         """The ASGI application."""

@@ -24,7 +24,8 @@ from skerry.arm.secrets import Secrets
 from skerry.arm.service import Installation
 from skerry.control import ControlPlane
 from skerry.host.agent import Agent
-from skerry.host.factory import fake_agent, real_agent
+from skerry.host.factory import real_agent
+from skerry.host.fleet import Fleet
 from skerry.hostspec import HostSpec, Observed
 from skerry.hostspec.client import SpecSource
 from skerry.identity import Identity, TokenError, ensure_tls
@@ -53,7 +54,7 @@ class StartError(Exception):
 class _Gateway:
     """The way to the agent, which is made after the control plane that asks it."""
 
-    agent: Agent | None = None
+    agent: Agent | Fleet | None = None
 
     def serial_log(self, vm: str) -> bytes | None:
         return self.agent.serial_log(vm) if self.agent else None
@@ -94,7 +95,8 @@ def serve(
         stack.callback(control.stop)
         agent.start()
         stack.callback(lambda: agent.stop(keep_vms=_keep_vms(state)))
-        stack.callback(control.link.close)
+        if not simulate:
+            stack.callback(control.link.close)
         control.start()
         _run(state, _application(control, identity), tls, sockets, on_ready)
 
@@ -116,8 +118,6 @@ class _NoSpec(SpecSource):
 
 
 def _check(simulate: int) -> None:
-    if simulate > 1:
-        raise StartError("More than one simulated host is not supported yet: use --simulate 1.")
     if not simulate and os.geteuid() != 0:
         raise StartError(
             "Skerry makes network namespaces and TAP devices, which needs root here: run it with sudo, or with "
@@ -168,7 +168,7 @@ def _listen(port: int) -> list[socket.socket]:
 
 def _assemble(
     state: Path, identity: Identity, accel: Accel, simulate: int, url: str | None
-) -> tuple[ControlPlane, Agent]:
+) -> tuple[ControlPlane, Agent | Fleet]:
     secret = Secrets(_secret_key(state / "keys" / "secrets.key"))
     installation = Installation(identity.subscription_id, identity.tenant_id, identity.base_url, secret)
     gateway = _Gateway()
@@ -179,7 +179,7 @@ def _assemble(
     except (BadDatabase, NewerState, OtherInstallation, StoreUnavailable) as error:
         raise StartError(str(error)) from error
     try:
-        agent = fake_agent(control.link) if simulate else real_agent(state, control.link, accel)
+        agent = Fleet(control.fleet, simulate) if simulate else real_agent(state, control.link, accel)
     except BaseException:
         control.stop()
         raise

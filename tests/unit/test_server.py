@@ -80,11 +80,6 @@ def test_without_root_a_real_host_is_refused(tmp_path: Path, port: int, monkeypa
     assert not (tmp_path / "state").exists()
 
 
-def test_more_than_one_simulated_host_is_refused(tmp_path: Path, port: int) -> None:
-    with pytest.raises(StartError, match="--simulate 1"):
-        serve(tmp_path / "state", port, "tcg", 7, never)
-
-
 def test_a_damaged_key_is_refused_with_its_name(tmp_path: Path, port: int) -> None:
     (tmp_path / "keys").mkdir()
     (tmp_path / "keys" / "secrets.key").write_bytes(b"short")

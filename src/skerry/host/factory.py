@@ -24,7 +24,7 @@ def real_agent(state: Path, source: SpecSource, accel: Literal["auto", "kvm", "t
 
     Raises HostError when the host lacks something that `skerry doctor` names. Call `start()` on what it returns.
     """
-    # Imported here: `--simulate` and the API tests need none of what these load.
+    # Imported here: simulated hosts and the API tests need none of what these load.
     from skerry.host.compute.accel import choose_accelerator
     from skerry.host.compute.qemu.driver import QemuCompute
     from skerry.host.network.routed import RoutedNetwork

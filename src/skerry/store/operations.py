@@ -112,6 +112,10 @@ _NEXT = Statement(
 )
 _WAITING = update(operations).where(_RUNNING, operations.c.resume_at > 0).values(resume_at=0.0)
 _WAKE_HOST = Statement(_WAITING.where(operations.c.waits_for == bindparam("which")))
+_WAKE_HOSTS = Statement(
+    _WAITING.where(text("operations.waits_for IN (SELECT value FROM json_each(:hosts))")),
+    postgresql=_WAITING.where(text("operations.waits_for = ANY(:hosts)")),
+)
 _WAKE = Statement(_WAITING.where(operations.c.id == bindparam("which")))
 _ON = Statement(_ROWS.where(operations.c.target == bindparam("target"), _RUNNING))
 _RECENT = Statement(_ROWS.order_by(operations.c.started.desc()).limit(bindparam("limit")))
@@ -177,6 +181,12 @@ class Operations:
     def wake(self, *, host: str | None = None, identifier: str | None = None) -> int:
         """Make waiting operations due now: those that wait for a host's report, or one by id. Returns how many."""
         woken = self._session.run(_WAKE_HOST if host else _WAKE, {"which": host or identifier})
+        self.changed = self.changed or bool(woken)
+        return woken
+
+    def wake_hosts(self, hosts: Sequence[str]) -> int:
+        """As `wake` for each of these hosts."""
+        woken = self._session.run(_WAKE_HOSTS, {"hosts": self._session.array(list(hosts))})
         self.changed = self.changed or bool(woken)
         return woken
 

@@ -118,6 +118,8 @@ hosts = Table(
     ),  # rises when capacity or used_… changes; the newest host has the highest
 )
 Index("hosts_by_sequence", hosts.c.sequence)
+_BEHIND = hosts.c.revision > hosts.c.applied
+Index("hosts_behind", hosts.c.id, sqlite_where=_BEHIND, postgresql_where=_BEHIND)
 
 host_specs = Table(
     "host_specs",

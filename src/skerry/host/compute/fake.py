@@ -1,4 +1,4 @@
-"""A hypervisor in memory, for the API tests and for `skerry up --simulate`.
+"""A hypervisor in memory, for the API tests.
 
 A started machine "boots" and its guest posts Ready to the platform as cloud-init does.
 """

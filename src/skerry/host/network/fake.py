@@ -1,4 +1,4 @@
-"""A network that only remembers: what the API's tests and simulated hosts run on."""
+"""A network that only remembers: what the API's tests run on."""
 
 import os
 from collections.abc import Sequence

@@ -28,6 +28,8 @@ def upgrade() -> None:
     op.add_column("hosts", sa.Column("used_memory", sa.BigInteger(), nullable=False, server_default="0"))
     op.add_column("hosts", sa.Column("sequence", sa.BigInteger(), nullable=False, server_default="0"))
     op.create_index("hosts_by_sequence", "hosts", ["sequence"])
+    behind = sa.text("revision > applied")
+    op.create_index("hosts_behind", "hosts", ["id"], sqlite_where=behind, postgresql_where=behind)
     op.add_column("host_specs", sa.Column("revision", sa.BigInteger(), nullable=False, server_default="0"))
     op.create_index("host_specs_by_revision", "host_specs", ["host", "revision"])
     op.create_index("host_observed_by_kind", "host_observed", ["kind", "id"])

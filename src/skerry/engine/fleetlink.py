@@ -1,0 +1,101 @@
+"""The control plane's end of a fleet of simulated hosts: what changed, from and to many of them at once."""
+
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from itertools import islice
+
+from msgspec import json
+
+from skerry.hostspec import DiskObserved, DiskSpec, HostCapacity, ImageObserved, VmObserved, VmSpec
+from skerry.hostspec.client import ImagineDisk, ImagineVm
+from skerry.store import Store, UnitOfWork
+from skerry.store.fleet import Change, FleetHosts
+
+FIRST, LAST = "sim-", "sim-~"  # the ids of simulated hosts lie between these
+HOSTS = 200  # that report in one transaction
+ENROLLED = 500  # in one transaction
+HEARTBEAT_SECONDS = 30.0
+
+
+class FleetLink:
+    """A FleetSource on the store. `notify` is to be called when any spec has changed."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._changed = threading.Event()
+        self._seen = float("-inf")
+
+    def notify(self) -> None:
+        """A spec may have a new revision."""
+        self._changed.set()
+
+    def close(self) -> None:
+        """Let nobody wait any longer."""
+        self.notify()
+
+    def wait(self, timeout: float) -> None:
+        """Until a spec may have changed, or `timeout` seconds."""
+        self._changed.wait(timeout)
+
+    def enrol(self, hosts: Mapping[str, HostCapacity], images: Sequence[ImageObserved]) -> None:
+        """Make the hosts known, each with these images. Safe to repeat; hosts of a larger fleet take no VM any more."""
+        rest = iter(hosts.items())
+        while part := dict(islice(rest, ENROLLED)):
+            with self._store.write() as work:
+                _hosts(work).enrol(part, images)
+        with self._store.write() as work:
+            _hosts(work).retire(max(hosts))
+
+    def converge(self, vm: ImagineVm, disk: ImagineDisk) -> int:
+        """Let hosts whose specs have changed apply and report them, in one transaction. Returns how many did."""
+        self._changed.clear()
+        self._heartbeat()
+        with self._store.read() as work:
+            if not _hosts(work).behind(1):
+                return 0
+        with self._store.write() as work:
+            return _converge(work, vm, disk)
+
+    def _heartbeat(self) -> None:
+        if time.monotonic() - self._seen > HEARTBEAT_SECONDS:
+            self._seen = time.monotonic()
+            with self._store.write() as work:
+                _hosts(work).heartbeat(time.time())
+
+
+def _hosts(work: UnitOfWork) -> FleetHosts:
+    return FleetHosts(work.session, FIRST, LAST)
+
+
+def _converge(work: UnitOfWork, vm: ImagineVm, disk: ImagineDisk) -> int:
+    fleet = _hosts(work)
+    behind = fleet.behind(HOSTS)
+    names = [host.host for host in behind]
+    for host, identifier in fleet.gone(names):
+        fleet.forget(host, "vm", identifier)
+    for change in fleet.changes(names):
+        if change.kind == "vm":
+            _report_vm(fleet, change, vm)
+        else:
+            _report_disk(fleet, change, disk)
+    fleet.applied(behind, time.time())
+    work.operations.wake_hosts(names)
+    return len(behind)
+
+
+def _report_vm(fleet: FleetHosts, change: Change, imagine: ImagineVm) -> None:
+    seen = json.decode(change.seen, type=VmObserved) if change.seen else None
+    now = imagine(json.decode(change.spec, type=VmSpec), seen)
+    if now != seen:
+        fleet.observe(change.host, "vm", now)
+
+
+def _report_disk(fleet: FleetHosts, change: Change, imagine: ImagineDisk) -> None:
+    spec = json.decode(change.spec, type=DiskSpec)
+    seen = json.decode(change.seen, type=DiskObserved) if change.seen else None
+    now = imagine(spec, seen)
+    if now is None:
+        fleet.forget(change.host, "disk", spec.id)
+    elif now != seen:
+        fleet.observe(change.host, "disk", now)
