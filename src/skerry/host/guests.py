@@ -31,6 +31,7 @@ class Guests:
         self.changed: Callable[[], None] = lambda: None
         self._folder = folder
         self._lock = Lock()
+        self._writing = Lock()
         self._ports: dict[str, VmSpec] = {}
         self._health: dict[str, GuestHealth] = {}
 
@@ -55,7 +56,9 @@ class Guests:
         vm = self._behind(port)
         if vm is None or self.health(vm.id).health == "ready":
             return
-        health = GuestHealth("ready") if state == "Ready" else GuestHealth("failed", description[:2000])
+        health = GuestHealth("ready") if state == "Ready" else GuestHealth("failed", _printable(description[:2000]))
+        if self.health(vm.id) == health:
+            return
         log.info("guest reported its health", vm=vm.id, health=health.health, message=health.message)
         self._store(vm.id, health)
         self.changed()
@@ -90,10 +93,16 @@ class Guests:
 
     def _store(self, vm: str, health: GuestHealth) -> None:
         path = self._path(vm)
-        with self._lock:
-            self._health[vm] = health
+        with self._writing:  # one guest's slow disk must not hold up what the others ask
+            with self._lock:
+                self._health[vm] = health
             if path is not None and path.parent.is_dir():
                 write_atomically(path, msgspec.json.encode(health))
 
     def _path(self, vm: str) -> Path | None:
         return self._folder / vm / "health.json" if self._folder else None
+
+
+def _printable(text: str) -> str:
+    """What a guest says ends in error messages, which az writes to a terminal as they are."""
+    return "".join(character if character.isprintable() else " " for character in text)

@@ -21,6 +21,7 @@ from skerry.host.compute.qemu.cgroups import Cgroups
 from skerry.host.compute.qemu.driver import QemuCompute
 from skerry.host.compute.qemu.qmp import Loop, Monitor, connected
 from skerry.host.errors import HostError
+from skerry.host.network.daemons import arguments
 from skerry.hostspec import DiskAttachment, Provisioning, VmSpec
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, as Skerry's default mode does")
@@ -73,6 +74,11 @@ class Host:
 
     def folder(self, vm: VmSpec) -> Path:
         return self.state / "vms" / vm.id
+
+    def keepers(self) -> list[int]:
+        """The processes that keep serial logs small here."""
+        lines = {int(p.name): arguments(int(p.name)) for p in Path("/proc").iterdir() if p.name.isdigit()}
+        return [pid for pid, line in lines.items() if line[-1:] == [str(self.state / "vms")] and "-S" in line]
 
     def record(self, vm: VmSpec) -> record.Record:
         kept = record.load(self.folder(vm))
@@ -335,6 +341,34 @@ def test_a_flooded_serial_log_is_cut_and_ends_with_the_newest(host: Host) -> Non
     assert kept is not None
     assert len(kept) == serial.MOST
     assert kept.endswith(b"end of flood\r\n")
+
+
+def test_a_flood_while_skerry_is_down_is_cut_too(host: Host) -> None:
+    vm = host.boot()
+    before = host.keepers()
+
+    def flood() -> None:
+        host.type(vm, b"f")
+        host.until((host.folder(vm) / serial.OLDER).exists)
+
+    host.restart_skerry(flood)
+    kept = host.compute.serial_log(vm.id)
+    assert kept is not None
+    assert len(kept) <= serial.MOST
+    files = [path.stat().st_size for path in host.folder(vm).glob("*serial.log*")]
+    assert sum(files) < 3 * serial.MOST
+    assert host.keepers() == before
+    assert len(before) == 1
+
+
+def test_a_killed_keeper_is_replaced_and_the_last_guest_takes_it_along(host: Host) -> None:
+    vm = host.boot()
+    (first,) = host.keepers()
+    os.kill(first, signal.SIGKILL)
+    host.until(lambda: host.keepers() not in ([], [first]))
+    host.compute.forget(vm.id)
+    host.restart_skerry()
+    assert host.keepers() == []
 
 
 def test_the_provisioning_cd_is_there_until_the_guest_needs_it_no_more(host: Host) -> None:

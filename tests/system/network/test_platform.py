@@ -2,15 +2,16 @@
 
 import socket
 import struct
-from collections.abc import Callable
-from contextlib import suppress
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import TypeVar
 
 import pytest
 from tests.system.network.lab import FakeGuest, Lab, guests, nsg, port, rule, vnet
 
 from skerry.host.network.dhcp import domain
-from skerry.host.network.services import MAX_CONNECTIONS
+from skerry.host.network.services import MAX_CONNECTIONS, REPORTS
 
 T = TypeVar("T")
 CLOSED = nsg("closed", rule(100, "Inbound", "Deny"), rule(100, "Outbound", "Deny"))
@@ -62,6 +63,71 @@ def test_a_guest_that_hoards_connections_harms_only_itself(lab: Lab) -> None:
         surplus = greedy.connect("169.254.169.254", 80)
         assert surplus.recv(1) == b""
         assert other.http(INSTANCE)[0] == 200
+
+
+def test_a_guest_that_floods_starves_only_itself(lab: Lab) -> None:
+    spec = vnet(1, port(41, "10.0.0.4", hostname="greedy"), port(42, "10.0.0.5", hostname="other"))
+    lab.apply(spec)
+    with guests(lab, *spec.ports) as (greedy, other):
+        with flood(greedy):
+            for _ in range(20):
+                assert resolve(other, "greedy") == "10.0.0.4"
+                assert other.http(INSTANCE)[0] == 200
+        answered, sent = ask_fast(greedy, 3000)
+        assert answered < sent / 2
+        assert ask_fast(other, 100)[0] > 90
+
+
+@contextmanager
+def flood(guest: FakeGuest) -> Iterator[None]:
+    """DNS queries and connections as fast as they go."""
+    over = threading.Event()
+
+    def run() -> None:
+        query = struct.pack("!HHHHHH", 7, 0x0100, 1, 0, 0, 0) + _question("example.invalid", 1)
+        with guest.new_socket(socket.SOCK_DGRAM) as sock:
+            while not over.is_set():
+                for _ in range(100):
+                    sock.sendto(query, ("168.63.129.16", 53))
+                with guest.new_socket() as opening, suppress(OSError):
+                    opening.setblocking(False)
+                    opening.connect(("169.254.169.254", 80))
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def ask_fast(guest: FakeGuest, times: int) -> tuple[int, int]:
+    """How many of so many DNS queries in a row are answered."""
+    query = struct.pack("!HHHHHH", 7, 0x0100, 1, 0, 0, 0) + _question("greedy", 1)
+    answered = 0
+    with guest.new_socket(socket.SOCK_DGRAM) as sock:
+        for _ in range(times):
+            sock.sendto(query, ("168.63.129.16", 53))
+            sock.settimeout(0.001)
+            with suppress(TimeoutError, BlockingIOError):
+                while sock.recv(2000):
+                    answered += 1
+                    sock.settimeout(0)
+    return answered, times
+
+
+def test_reports_of_health_are_limited(lab: Lab) -> None:
+    spec = vnet(1, port(1, "10.0.0.4"), port(2, "10.0.0.5"))
+    lab.apply(spec)
+    report = "<Health><State>NotReady</State></Health>"
+    post = f"POST /machine?comp=health HTTP/1.1\r\nHost: x\r\nContent-Length: {len(report)}\r\n\r\n{report}"
+    with guests(lab, *spec.ports) as (one, other):
+        statuses = [one.http(post, "168.63.129.16")[0] for _ in range(REPORTS + 3)]
+        assert statuses[0] == 200
+        assert 429 in statuses
+        assert one.http(INSTANCE)[0] == 200
+        assert other.http(post, "168.63.129.16")[0] == 200
 
 
 def test_dhcp_hands_out_what_azure_does(lab: Lab) -> None:

@@ -53,3 +53,15 @@ def test_an_unreadable_file_counts_as_pending(tmp_path: Path) -> None:
     (tmp_path / "vm-1").mkdir()
     (tmp_path / "vm-1/health.json").write_text("?")
     assert guests(tmp_path).health("vm-1").health == "pending"
+
+
+def test_what_a_guest_says_cannot_steer_a_terminal_and_is_told_once() -> None:
+    known = guests()
+    changes: list[None] = []
+    known.changed = lambda: changes.append(None)
+    for _ in range(3):
+        known.report_health("p1", "NotReady", "no\x1b]0;title\x07\x9b2J\r\nERROR: \u202efake\u2028" + "x" * 5000)
+    message = known.health("vm-1").message
+    assert message.isprintable()
+    assert len(message) == 2000
+    assert len(changes) == 1

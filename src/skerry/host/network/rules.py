@@ -20,6 +20,10 @@ from skerry.hostspec import NsgSpec, PortSpec, SecurityRule, VnetSpec
 TABLE = "skerry"
 FORWARDER_MARK = 0x736B
 """Carried by the forwarder's own connections, whose rules are looked at before they are dialled."""
+ASKING = "200/second burst 400 packets"
+"""What a port may ask of DNS and DHCP; one dnsmasq serves a whole VNet, and above this a guest only starves itself."""
+OPENING = "50/second burst 200 packets"
+"""Connections that a port may open to metadata, wire server and DNS."""
 
 _BASE = f"""
   chain from_port {{
@@ -30,9 +34,13 @@ _BASE = f"""
     iifname . ether saddr @macs ip saddr 0.0.0.0 udp sport 68 udp dport 67 accept
     drop
   }}
+  set asking {{ typeof iifname; flags dynamic; size 65535; }}
+  set opening {{ typeof iifname; flags dynamic; size 65535; }}
   chain to_platform {{
     type filter hook input priority filter; policy drop;
     iifname "lo" accept
+    iifname "{TAP_PREFIX}*" meta l4proto udp update @asking {{ iifname limit rate over {ASKING} }} drop
+    iifname "{TAP_PREFIX}*" tcp flags & (syn | ack) == syn update @opening {{ iifname limit rate over {OPENING} }} drop
     ct state established,related accept
     iifname != "{TAP_PREFIX}*" drop
     udp sport 68 udp dport 67 iifname . @th,288,48 @hardware accept

@@ -19,20 +19,28 @@ from skerry.host.network.loop import LoopThread
 ENDPOINTS = (("169.254.169.254", 80), ("168.63.129.16", 80), ("168.63.129.16", wireserver.PLUGIN_PORT))
 MAX_CONNECTIONS = 32
 """At a time, per port; what comes above is closed at once."""
-BURST = 200
-PER_SECOND = 20
+CROWDED, FEW = 512, 4
+"""From so many connections of all guests on, a port may have only a few: memory is bounded, and none is shut out."""
+BURST, PER_SECOND = 200, 20.0
 """Requests a port may send at once, and on average; above that it gets 429, as on Azure."""
+REPORTS, REPORTS_PER_SECOND = 10, 0.1
+"""Health reports, likewise: each one that says something new is written to disk and told to the control plane."""
 
 
 @dataclass
 class Allowance:
     """A token bucket: a guest may not keep us busy."""
 
-    left: float = BURST
+    most: float = BURST
+    per_second: float = PER_SECOND
+    left: float = field(init=False)
     since: float = field(default_factory=time.monotonic)
 
+    def __post_init__(self) -> None:
+        self.left = self.most
+
     def take(self, now: float) -> bool:
-        self.left = min(BURST, self.left + (now - self.since) * PER_SECOND)
+        self.left = min(self.most, self.left + (now - self.since) * self.per_second)
         self.since = now
         if self.left < 1:
             return False
@@ -47,6 +55,7 @@ class _Guest:
     index: int
     servers: list[asyncio.Server] = field(default_factory=list)
     allowance: Allowance = field(default_factory=Allowance)
+    reports: Allowance = field(default_factory=lambda: Allowance(REPORTS, REPORTS_PER_SECOND))
     connections: int = 0
 
 
@@ -57,6 +66,7 @@ class PlatformServices:
         self._loop, self._platform = loop, platform
         self._workers = ThreadPoolExecutor(4, thread_name_prefix="platform")
         self._guests: dict[str, _Guest] = {}
+        self._connections = 0
 
     def apply(self, namespace: Path, taps: Mapping[str, tuple[str, int]]) -> None:
         """Serve the ports in `taps` (port id → TAP name, interface index) that aren't served yet."""
@@ -98,18 +108,22 @@ class PlatformServices:
         handler = self._handler(port, sock.getsockname()[:2])
 
         def limited(request: http.Request) -> http.Response:
-            return handler(request) if guest.allowance.take(time.monotonic()) else http.Response(429)
+            now = time.monotonic()
+            allowed = guest.allowance.take(now) and (not wireserver.is_report(request) or guest.reports.take(now))
+            return handler(request) if allowed else http.Response(429)
 
         async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            if guest.connections >= MAX_CONNECTIONS:
+            if guest.connections >= (MAX_CONNECTIONS if self._connections < CROWDED else FEW):
                 writer.transport.abort()
                 return
             guest.connections += 1
+            self._connections += 1
             try:
                 with self._loop.held():
                     await http.serve(reader, writer, limited, self._workers)
             finally:
                 guest.connections -= 1
+                self._connections -= 1
 
         return await asyncio.start_server(connected, sock=sock, limit=http.MAX_HEAD)
 

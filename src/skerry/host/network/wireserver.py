@@ -51,6 +51,11 @@ def answer(request: Request, vm: str | None, report: Callable[[Health], None]) -
     return Response(404 if request.method in ("GET", "POST") else 405)
 
 
+def is_report(request: Request) -> bool:
+    """Whether it would be a health report, if its body is one."""
+    return request.method == "POST" and request.query.get("comp") == "health"
+
+
 def plugin_answer(request: Request) -> Response:
     """The answer of port 32526: it is healthy and offers nothing, so agents stay with port 80."""
     if request.method == "GET" and request.path.rstrip("/") in ("", "/health"):

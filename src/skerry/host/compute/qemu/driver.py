@@ -12,11 +12,13 @@ import structlog
 from skerry.host.compute.driver import DiskFile, Machine
 from skerry.host.compute.qemu import process, record
 from skerry.host.compute.qemu.guest import Guest
+from skerry.host.compute.qemu.keeper import Keeper
 from skerry.host.compute.qemu.launch import Setting
 from skerry.host.compute.qemu.machine_types import newest_q35
 from skerry.host.compute.qemu.process import identity
 from skerry.host.compute.qemu.qmp import Loop
 from skerry.host.compute.qemu.record import Record
+from skerry.host.errors import HostError
 from skerry.host.files import sync
 from skerry.hostspec import VmSpec
 
@@ -39,6 +41,7 @@ class QemuCompute:
         self._guests: dict[str, Guest] = {}
         self._closing = threading.Event()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._keeper = Keeper(folder)
         self._adopt()
         self._janitor = threading.Thread(target=self._tend, name="skerry-tend", daemon=True)
         self._janitor.start()
@@ -49,6 +52,7 @@ class QemuCompute:
 
     def start(self, spec: VmSpec, disks: Sequence[DiskFile], taps: Sequence[int]) -> None:
         """Boot the VM; see ComputeDriver."""
+        self._keeper.ensure()
         self._guest(spec.id).start(spec, disks, taps)
 
     def acknowledge(self, vm: str, start_generation: int) -> None:
@@ -88,6 +92,7 @@ class QemuCompute:
         self._closing.set()
         self._janitor.join()
         self._callbacks.clear()
+        self._keeper.close(needed=self._any_lives())
         for guest in self._all().values():
             guest.close()
         self._loop.close()
@@ -133,10 +138,21 @@ class QemuCompute:
         for callback in list(self._callbacks):
             callback(vm)
 
+    def _any_lives(self) -> bool:
+        return any(guest.machine().process for guest in self._all().values())
+
     def _tend(self) -> None:
         while not self._closing.wait(TEND_SECONDS):
+            if self._any_lives():
+                self._keep_logs()
             for vm, guest in self._all().items():
                 try:
                     guest.tend()
                 except OSError as error:
                     log.warning("a VM could not be looked after", vm=vm, error=str(error))
+
+    def _keep_logs(self) -> None:
+        try:
+            self._keeper.ensure()
+        except (HostError, OSError) as error:
+            log.warning("nothing keeps the guests' serial logs small; trying again", error=str(error))

@@ -137,10 +137,9 @@ class Guest:
             self._monitor = self._launched = None
 
     def tend(self) -> None:
-        """What is due now and then: keep the serial log small, look after a QEMU whose monitor is lost."""
+        """What is due now and then: look after a QEMU whose monitor is lost."""
         if self._unsaved:
             self._note()
-        serial.rotate(self._folder)
         if self._process is not None and self._monitor is None:
             self._after_close()
 

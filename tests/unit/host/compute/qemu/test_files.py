@@ -1,5 +1,6 @@
 """What a VM's folder holds: its record and its serial log; and its cgroups."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -86,3 +87,31 @@ def test_the_newest_machine_type_is_read_from_qemu() -> None:
     assert parse_newest_q35(lines) == "pc-q35-7.2"
     with pytest.raises(MissingFeature, match="q35"):
         parse_newest_q35("isapc  ISA-only PC\n")
+
+
+def test_a_full_disk_still_cuts_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    descriptor = serial.open_log(tmp_path)
+    os.write(descriptor, b"x" * serial.MOST + b"end")
+    os.close(descriptor)
+    monkeypatch.setattr(Path, "write_bytes", full)
+    serial.rotate(tmp_path)
+    assert serial.end_of_log(tmp_path) == b""
+
+
+def test_the_keeper_ends_when_nobody_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "vm").mkdir()
+    (tmp_path / "a file").touch()
+    descriptor = serial.open_log(tmp_path / "vm")
+    looks: list[int] = []
+
+    def look(_seconds: float) -> None:
+        looks.append(len(looks))
+        if len(looks) == 5:
+            os.close(descriptor)
+
+    monkeypatch.setattr("time.sleep", look)
+    serial.keep(tmp_path)
+    assert len(looks) == 5 + serial.IDLE_LOOKS

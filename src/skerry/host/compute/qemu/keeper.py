@@ -1,0 +1,40 @@
+"""The process that keeps serial logs small: started with the first guest, found again by the next Skerry."""
+
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+from skerry.host.compute.qemu import serial
+from skerry.host.network.daemons import Daemon
+from skerry.host.run import start
+
+
+class Keeper:
+    """One for all VMs below `folder` (STATE/vms). Callable from any thread."""
+
+    def __init__(self, folder: Path) -> None:
+        argv = [sys.executable, "-I", "-S", str(Path(serial.__file__)), str(folder.absolute())]
+        self._daemon = Daemon(folder.with_name("serial-keeper.json"), argv)
+        self._child: subprocess.Popen[bytes] | None = None
+        self._lock = threading.Lock()
+
+    def ensure(self) -> None:
+        """Start it unless it runs."""
+        with self._lock:
+            if self._child is not None:
+                self._child.poll()  # one that has ended must not stay a zombie, which would look alive
+            if not self._daemon.running():
+                self._daemon.stop()
+                self._child = start(self._daemon.argv)
+                self._daemon.adopt(self._child.pid)
+
+    def close(self, *, needed: bool) -> None:
+        """End it, unless guests go on without us that need it."""
+        with self._lock:
+            if not needed:
+                self._daemon.stop()
+            if self._child is not None:
+                self._child.poll()
+                # It may outlive us, and a Popen would warn.
+                self._child.returncode = 0
