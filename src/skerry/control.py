@@ -7,8 +7,10 @@ from pathlib import Path
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
+from skerry import __version__
 from skerry.arm import activity
 from skerry.arm.app import Authenticate, create_app
+from skerry.arm.openapi import document_route
 from skerry.arm.routes import Routes
 from skerry.arm.service import Installation, ResourceService
 from skerry.engine.engine import Engine
@@ -57,7 +59,8 @@ class ControlPlane:
 
     def app(self, authenticate: Authenticate, extra: Sequence[BaseRoute] = ()) -> ASGIApp:
         """The ASGI application."""
-        return create_app(self.routes, authenticate, extra)
+        document = document_route(self.service.registry, __version__)
+        return create_app(self.routes, authenticate, [document, *extra])
 
     def start(self) -> None:
         """Run operations, those that an earlier process left included."""

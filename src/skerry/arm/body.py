@@ -76,7 +76,7 @@ def decode(body: Any, model: type[T]) -> T:
     """Turn a parsed body into `model`. Raises BadRequest with the path of what doesn't fit as its target."""
     if not isinstance(body, dict):
         raise _content("a JSON object is expected")
-    shape: Shape = shape_of(model)  # type: ignore[arg-type]
+    shape: Shape = shape_of(model)
     tidy = _tidy(body, shape, "", model.__name__)
     try:
         return msgspec.convert(tidy, model)
@@ -84,6 +84,16 @@ def decode(body: Any, model: type[T]) -> T:
         message, _, path = str(error).partition(" - at `$")
         target = path.rstrip("`").lstrip(".")
         raise _content(message, target or None, shape.at(target).code) from error
+
+
+def check_parameter(name: str, text: str, kind: Any) -> None:
+    """Check a query parameter by its type. Raises BadRequest `InvalidParameter` with its name as target."""
+    shape: Shape = shape_of(kind)
+    try:
+        msgspec.convert(_tidy(text, shape, name, name), kind)
+    except msgspec.ValidationError as error:
+        message = f"The value '{text[:64]}' of the query parameter '{name}' is not valid: {error}."
+        raise BadRequest("InvalidParameter", message, target=name) from error
 
 
 def _tidy(value: Any, shape: Shape, path: str, name: str) -> Any:

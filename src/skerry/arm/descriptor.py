@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar
 
 from msgspec import Meta, Struct
 
+from skerry.arm.body import check_parameter
 from skerry.arm.errors import ArmError, BadRequest, Conflict, NotFound
 from skerry.arm.ids import ResourceId, parse_id
 from skerry.arm.locations import normalise
@@ -130,12 +131,49 @@ class Result:
 
 
 @dataclass(frozen=True)
+class Query:
+    """A query parameter: its name, the type of its value, and what it asks for."""
+
+    name: str
+    type: Any
+    text: str
+
+
+def check_query(declared: Sequence[Query], query: Mapping[str, str]) -> None:
+    """Raises BadRequest for a value that a declared parameter can't have."""
+    for parameter in declared:
+        text = query.get(parameter.name.lower())
+        if text is not None:
+            check_parameter(parameter.name, text, parameter.type)
+
+
+class NoBody(Struct, forbid_unknown_fields=True):
+    """The body of an action that takes none: nothing, or an empty object."""
+
+
+@dataclass(frozen=True)
 class Action:
-    """A POST on a resource. `exists=False`: the resource needn't be there (`deployments/validate`)."""
+    """A POST on a resource. `exists=False`: the resource needn't be there (`deployments/validate`).
+
+    `body`: what its body is decoded to, for `ActionContext.body`; with a `parse` of its own it is only described by it.
+    `answer`: what a 200 holds; None where it starts an operation (202).
+    """
 
     run: Callable[[ActionContext], Result]
     exists: bool = True
     parse: Callable[[bytes], Any] | None = None
+    body: type = NoBody
+    answer: Any = None
+    query: Sequence[Query] = ()
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A GET below a resource: how it is answered, and the type of the answer."""
+
+    run: Callable[[ActionContext], Any]
+    answer: Any
+    query: Sequence[Query] = ()
 
 
 def remove_row(context: DeleteContext) -> OperationRow | None:
@@ -156,7 +194,8 @@ class ResourceType:
 
     `put` validates and completes; `delete` removes the row or starts an operation. `expand` adds to the bodies of a
     GET or a page what other rows know (back references), `query_expand` what a GET asks for with `$expand`. `views`:
-    GETs below the resource; `actions`: POSTs below it.
+    GETs below the resource; `actions`: POSTs below it; both by their name in Azure's casing. `get_query`,
+    `delete_query`: what these two methods take. `body`: describes the body where `parse` takes more than the model.
     `created`, `updated`: statuses of a PUT without an operation, `accepted` with one; `deleted`: of a DELETE without.
     `brief`: a GET reads a few rows by key; not so of a type that shows all its users.
     `missing`: the refusal of a name that isn't there, for a type that can say more than that.
@@ -170,7 +209,9 @@ class ResourceType:
     expand: Callable[[UnitOfWork, Shown], None] | None = None
     query_expand: Callable[[UnitOfWork, ResourceRow, Body, Mapping[str, str]], None] | None = None
     actions: Mapping[str, Action] = field(default_factory=dict)
-    views: Mapping[str, Callable[[ActionContext], Any]] = field(default_factory=dict)
+    views: Mapping[str, Reading] = field(default_factory=dict)
+    get_query: Sequence[Query] = ()
+    delete_query: Sequence[Query] = ()
     tracked: bool = True
     name_pattern: re.Pattern[str] = NAME
     created: int = 201
@@ -178,9 +219,18 @@ class ResourceType:
     deleted: int = 200
     accepted: int | None = None  # None: as without an operation
     parse: Callable[[bytes], Any] | None = None
+    body: type | None = None
     puts: bool = True
     brief: bool = True
     missing: Callable[[UnitOfWork, ResourceId], NotFound] | None = None
+
+    def action(self, name: str) -> Action | None:
+        """The action of this name, in any casing."""
+        return next((action for known, action in self.actions.items() if known.lower() == name.lower()), None)
+
+    def view(self, name: str) -> Reading | None:
+        """The view of this name, in any casing."""
+        return next((view for known, view in self.views.items() if known.lower() == name.lower()), None)
 
 
 @dataclass(frozen=True)
@@ -213,6 +263,8 @@ class View:
 
     path: str
     run: Callable[["ViewContext"], Any]
+    answer: Any
+    query: Sequence[Query] = ()
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from skerry.arm.locations import DISPLAY_NAMES
 GROUP_TYPE = "Microsoft.Resources/resourceGroups"
 # Any api-version from 2015 on is accepted; these are listed, newest first, for clients that pick one.
 API_VERSIONS = ("2026-04-01", "2025-11-01", "2025-04-01", "2024-11-01", "2022-11-01", "2019-12-01", "2015-06-15")
-_API_VERSION = re.compile(r"20(1[5-9]|[2-9][0-9])-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])(-[a-z]+(\.[0-9]+)?)?")
+API_VERSION = re.compile(r"20(1[5-9]|[2-9][0-9])-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])(-[a-z]+(\.[0-9]+)?)?")
 
 
 def check_api_version(version: str | None) -> str:
@@ -21,7 +21,7 @@ def check_api_version(version: str | None) -> str:
             "MissingApiVersionParameter",
             "The api-version query parameter (?api-version=) is required for all requests.",
         )
-    if not _API_VERSION.fullmatch(version.lower()):
+    if not API_VERSION.fullmatch(version.lower()):
         raise BadRequest(
             "InvalidApiVersionParameter",
             f"The api-version '{version}' is invalid. Use a date from 2015-01-01 on, for example '{API_VERSIONS[0]}'.",

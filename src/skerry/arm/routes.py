@@ -7,8 +7,16 @@ from typing import Any, NamedTuple
 from starlette.concurrency import run_in_threadpool
 
 from skerry.arm.activity import Refusals
-from skerry.arm.body import parse_json
-from skerry.arm.descriptor import ActionContext, AnyType, EmbeddedType, ResourceType, Result, ViewContext
+from skerry.arm.body import decode, parse_json
+from skerry.arm.descriptor import (
+    ActionContext,
+    AnyType,
+    EmbeddedType,
+    ResourceType,
+    Result,
+    ViewContext,
+    check_query,
+)
 from skerry.arm.envelopes import envelopes, expansions
 from skerry.arm.errors import ArmError, BadRequest, NotFound
 from skerry.arm.filters import OF_GROUPS, parse_filter, search
@@ -177,6 +185,7 @@ class Routes:
             raise _in_groups_only(self._service.registry.get("/".join(asked)).name)
         _only(request, "GET")
         view, named = found
+        check_query(view.query, request.query)
         context = ViewContext(work, self._service, self._service.subscription, named, request.query, request.base_url)
         return ArmResponse.of(view.run(context))
 
@@ -219,6 +228,9 @@ class Routes:
 
     def _resource(self, request: ArmRequest, work: UnitOfWork, resource: ResourceId) -> ArmResponse:
         method = request.method
+        kind = self._service.registry.get(resource.type)
+        if isinstance(kind, ResourceType) and method in ("GET", "DELETE"):
+            check_query(kind.get_query if method == "GET" else kind.delete_query, request.query)
         if method == "GET":
             return ArmResponse(200, self._service.get(work, resource, request.query), {})
         if method == "HEAD":
@@ -228,7 +240,6 @@ class Routes:
             forced = request.query.get("forcedeletion", "").lower() == "true"
             result = self._service.delete(work, resource, forced=forced, conditions=conditions)
             return self._accepted(request, result)
-        kind = self._service.registry.get(resource.type)
         parse = (kind.parse if isinstance(kind, ResourceType) else None) or parse_json
         if method == "PUT":
             return self._stored(request, self._service.put(work, resource, parse(request.body), conditions))
@@ -261,16 +272,17 @@ class Routes:
         if request.method == "GET" and isinstance(child, EmbeddedType):
             return raw_list(self._service.list_embedded(work, child, resource))
         kind = self._service.registry.get(resource.type)
-        body = self._action_body(request, kind, name) if request.method == "POST" else None
+        body = _action_body(request, kind, name) if request.method == "POST" else None
         context = ActionContext(work, self._service, resource, None, body, request.query, request.base_url)
         if request.method == "POST":
             return self._accepted(request, self._service.act(context, name))
         _only(request, "GET")
-        view = kind.views.get(name.lower()) if isinstance(kind, ResourceType) else None
+        view = kind.view(name) if isinstance(kind, ResourceType) else None
         if view is None:
             raise self._no_view(resource, kind, name)
+        check_query(view.query, request.query)
         context.row = self._service.require(work, resource)
-        return ArmResponse.of(view(context))
+        return ArmResponse.of(view.run(context))
 
     def _no_view(self, resource: ResourceId, kind: AnyType, name: str) -> ArmError:
         """The refusal of a list or view below a resource; a group and its like name no child types."""
@@ -278,11 +290,15 @@ class Routes:
             return unknown_action(kind, name)
         return self._service.registry.refusal(f"{resource.type}/{name}")
 
-    def _action_body(self, request: ArmRequest, kind: object, name: str) -> Any:
-        if not request.body.strip():
-            return {}
-        action = kind.actions.get(name.lower()) if isinstance(kind, ResourceType) else None
-        return (action.parse if action and action.parse else parse_json)(request.body) or {}
+
+def _action_body(request: ArmRequest, kind: AnyType, name: str) -> Any:
+    action = kind.action(name) if isinstance(kind, ResourceType) else None
+    if action is None:
+        raise unknown_action(kind, name)
+    check_query(action.query, request.query)
+    if action.parse is not None:
+        return action.parse(request.body)
+    return decode(parse_json(request.body) if request.body.strip() else {}, action.body)
 
 
 def _check_list_query(request: ArmRequest, kind: ResourceType) -> None:

@@ -295,7 +295,7 @@ class ResourceService:
     def act(self, context: ActionContext, name: str) -> Result:
         """Run a POST action. Raises BadRequest for one that the type doesn't have."""
         kind = self.registry.get(context.id.type)
-        action = kind.actions.get(name.lower()) if isinstance(kind, ResourceType) else None
+        action = kind.action(name) if isinstance(kind, ResourceType) else None
         if action is None:
             raise unknown_action(kind, name)
         self.check_group(context.work, context.id)

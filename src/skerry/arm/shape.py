@@ -45,9 +45,13 @@ class Shape:
         return value
 
 
-@cache
 def shape_of(model: Any) -> Shape:
-    """The shape of a Struct."""
+    """The shape of a Struct, or of another type that msgspec knows."""
+    return _cached(model)
+
+
+@cache
+def _cached(model: Any) -> Shape:
     return _shape(inspect.type_info(model), {})
 
 

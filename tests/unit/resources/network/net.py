@@ -103,7 +103,9 @@ class Net:
         with self.store.read() as work:
             row = self.service.require(work, resource)
             context = ActionContext(work, self.service, resource, row, None, query or {}, "")
-            answer: Json = kind.views[name](context)
+            view = kind.view(name)
+            assert view is not None
+            answer: Json = view.run(context)
         return answer
 
     # -- ready-made resources

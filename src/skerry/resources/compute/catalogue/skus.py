@@ -13,24 +13,25 @@ from skerry.arm.errors import BadRequest
 from skerry.arm.locations import DISPLAY_NAMES, LOCAL, normalise
 from skerry.resources.compute.catalogue import location
 from skerry.resources.compute.catalogue.sizes import SIZES, Size
+from skerry.resources.compute.catalogue.wire import SizeList, VmSize
 
 MIB = 1 << 20
 ZONES = ["1", "2", "3"]
 _FILTER = re.compile(r"\s*location\s+eq\s+'([^']*)'\s*", re.IGNORECASE)
 
 
-def list_sizes() -> dict[str, Any]:
+def list_sizes() -> SizeList:
     """What every list of sizes answers: of a location, of a VM that can be resized, of an availability set."""
     return {"value": [_size_view(size) for size in SIZES.values()]}
 
 
-def sizes_view(context: ViewContext) -> dict[str, Any]:
+def sizes_view(context: ViewContext) -> SizeList:
     """GET locations/{location}/vmSizes."""
     location.location_of(context, "locations/vmSizes")
     return list_sizes()
 
 
-def _size_view(size: Size) -> dict[str, Any]:
+def _size_view(size: Size) -> VmSize:
     return {
         "name": size.name,
         "numberOfCores": size.vcpus,

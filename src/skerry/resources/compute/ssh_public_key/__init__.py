@@ -6,12 +6,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from skerry.arm.body import decode
 from skerry.arm.descriptor import Action, ActionContext, AnyType, PutContext, ResourceType, Result
 from skerry.arm.errors import Conflict
 from skerry.arm.rows import model_of, set_body
 from skerry.resources.compute.keys import validate_public_key
-from skerry.resources.compute.ssh_public_key.wire import GenerateKeyPair, SshPublicKey
+from skerry.resources.compute.ssh_public_key.wire import GenerateKeyPair, KeyPair, SshPublicKey
 
 RSA_BITS = 3072
 
@@ -31,7 +30,7 @@ def _generate(context: ActionContext) -> Result:
             "OperationNotAllowed",
             f"SSH public key '{key.name}' has a key already. A key pair can be generated only once for each resource.",
         )
-    private, public = generate(decode(context.body, GenerateKeyPair).encryption_type)
+    private, public = generate(context.body.encryption_type)
     key.properties.public_key = public
     set_body(context.resource, key)
     context.work.resources.save(context.resource)
@@ -52,6 +51,6 @@ TYPES: tuple[AnyType, ...] = (
         "Microsoft.Compute/sshPublicKeys",
         SshPublicKey,
         _put,
-        actions={"generatekeypair": Action(_generate)},
+        actions={"generateKeyPair": Action(_generate, body=GenerateKeyPair, answer=KeyPair)},
     ),
 )

@@ -1,6 +1,6 @@
 """Microsoft.Compute/sshPublicKeys on the wire (https://learn.microsoft.com/rest/api/compute/ssh-public-keys)."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypedDict
 
 from msgspec import Meta, Struct, field
 
@@ -24,3 +24,11 @@ class GenerateKeyPair(Struct, rename="camel", forbid_unknown_fields=True):
     """The body of POST generateKeyPair, which may be left out."""
 
     encryption_type: Literal["RSA", "Ed25519"] = "RSA"
+
+
+class KeyPair(TypedDict):
+    """What generateKeyPair answers, once."""
+
+    privateKey: str
+    publicKey: str
+    id: str

@@ -1,15 +1,26 @@
 """Microsoft.Compute/virtualMachines."""
 
-from skerry.arm.descriptor import ActionContext, AnyType, DeleteContext, PutContext, ResourceType
+from typing import Literal
+
+from skerry.arm.descriptor import (
+    ActionContext,
+    AnyType,
+    DeleteContext,
+    PutContext,
+    Query,
+    Reading,
+    ResourceType,
+)
 from skerry.arm.rows import Body, new_operation, set_state
 from skerry.resources.compute.catalogue.skus import list_sizes
+from skerry.resources.compute.catalogue.wire import SizeList
 from skerry.resources.compute.virtual_machine import steps
 from skerry.resources.compute.virtual_machine.actions import ACTIONS
 from skerry.resources.compute.virtual_machine.create import create
 from skerry.resources.compute.virtual_machine.instance_view import expand_query, instance_view
 from skerry.resources.compute.virtual_machine.model import TYPE
 from skerry.resources.compute.virtual_machine.update import update
-from skerry.resources.compute.virtual_machine.wire import VirtualMachine
+from skerry.resources.compute.virtual_machine.wire import InstanceView, VirtualMachine
 from skerry.store import OperationRow
 
 
@@ -32,10 +43,16 @@ def _instance_view(context: ActionContext) -> Body:
     return instance_view(context.work, context.resource)
 
 
-def _sizes(_context: ActionContext) -> Body:
+def _sizes(_context: ActionContext) -> SizeList:
     return list_sizes()
 
 
+_EXPAND = Query(
+    "$expand",
+    Literal["instanceView", "userData", "instanceView,userData", "userData,instanceView"],
+    "what the answer shows beside the model",
+)
+_FORCE = Query("forceDeletion", bool, "true: don't wait for the guest to shut down")
 TYPES: tuple[AnyType, ...] = (
     ResourceType(
         TYPE,
@@ -44,7 +61,9 @@ TYPES: tuple[AnyType, ...] = (
         _delete,
         query_expand=expand_query,
         actions=ACTIONS,
-        views={"instanceview": _instance_view, "vmsizes": _sizes},
+        views={"instanceView": Reading(_instance_view, InstanceView), "vmSizes": Reading(_sizes, SizeList)},
+        get_query=(_EXPAND,),
+        delete_query=(_FORCE,),
     ),
 )
 KINDS = steps.KINDS

@@ -1,19 +1,24 @@
 """The POSTs of a VM: each checks that it may, and starts an operation."""
 
-import re
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
 
-from skerry.arm.descriptor import Action, ActionContext, Result
-from skerry.arm.errors import BadRequest, Conflict
+from msgspec import Meta
+
+from skerry.arm.descriptor import Action, ActionContext, Query, Result
+from skerry.arm.errors import Conflict
 from skerry.arm.rows import model_of, new_operation
 from skerry.engine.steps import OperationKind
 from skerry.resources.compute.virtual_machine import steps
-from skerry.resources.compute.virtual_machine.wire import VirtualMachine
+from skerry.resources.compute.virtual_machine.wire import SerialLog, VirtualMachine
 
 
 def _begin(
-    kind: OperationKind, *, allocated: bool = False, state: Callable[[ActionContext], dict[str, Any]] = lambda _c: {}
+    kind: OperationKind,
+    *,
+    allocated: bool = False,
+    state: Callable[[ActionContext], dict[str, Any]] = lambda _c: {},
+    query: Sequence[Query] = (),
 ) -> Action:
     """An action that starts `kind`; `allocated`: refused on a deallocated VM."""
 
@@ -34,16 +39,11 @@ def _begin(
         context.work.resources.save(row)
         return Result(operation=operation, status=202)
 
-    return Action(run)
+    return Action(run, query=query)
 
 
 def _skip_shutdown(context: ActionContext) -> dict[str, Any]:
-    text = context.query.get("skipshutdown", "false").lower()
-    if text not in ("true", "false"):
-        raise BadRequest(
-            "InvalidParameter", f"The value '{text}' of skipShutdown is not true or false.", target="skipShutdown"
-        )
-    return {"hard": text == "true"}
+    return {"hard": context.query.get("skipshutdown", "false").lower() == "true"}
 
 
 def _boot_diagnostics(context: ActionContext) -> Result:
@@ -55,23 +55,21 @@ def _boot_diagnostics(context: ActionContext) -> Result:
             "OperationNotAllowed",
             f"Boot diagnostics are not enabled on VM '{row.name}': run `az vm boot-diagnostics enable` first.",
         )
-    minutes = context.query.get("sasuriexpirationtimeinminutes", "120")
-    if not re.fullmatch(r"[0-9]{1,4}", minutes) or not 1 <= int(minutes) <= 1440:
-        raise BadRequest(
-            "InvalidParameter",
-            "sasUriExpirationTimeInMinutes must be 1 to 1440.",
-            target="sasUriExpirationTimeInMinutes",
-        )
-    link = context.service.installation.secrets.sign(f"/skerry/serial/{row.private['vm']}", int(minutes) * 60)
+    minutes = int(context.query.get("sasuriexpirationtimeinminutes", "120"))
+    link = context.service.installation.secrets.sign(f"/skerry/serial/{row.private['vm']}", minutes * 60)
     return Result({"serialConsoleLogBlobUri": f"{context.base_url}{link}"})
 
 
+_SKIP_SHUTDOWN = Query("skipShutdown", bool, "true: cut the power without asking the guest")
+_MINUTES = Query(
+    "sasUriExpirationTimeInMinutes", Annotated[int, Meta(ge=1, le=1440)], "how long the link is good; 120 by default"
+)
 ACTIONS = {
     "start": _begin(steps.START),
-    "poweroff": _begin(steps.STOP, allocated=True, state=_skip_shutdown),
+    "powerOff": _begin(steps.STOP, allocated=True, state=_skip_shutdown, query=(_SKIP_SHUTDOWN,)),
     "restart": _begin(steps.RESTART, allocated=True),
     "deallocate": _begin(steps.DEALLOCATE),
     "redeploy": _begin(steps.REDEPLOY, allocated=True),
     "reapply": _begin(steps.REAPPLY),
-    "retrievebootdiagnosticsdata": Action(_boot_diagnostics),
+    "retrieveBootDiagnosticsData": Action(_boot_diagnostics, answer=SerialLog, query=(_MINUTES,)),
 }

@@ -4,7 +4,7 @@ Source: https://learn.microsoft.com/rest/api/compute/virtual-machines/create-or-
 refused by name; a member whose type is a single literal is one whose other values Skerry doesn't support.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 from msgspec import Meta, field
 
@@ -183,3 +183,44 @@ class VirtualMachine(ArmResource, kw_only=True):
 
     zones: Annotated[list[Zone], Meta(max_length=3)] | None = None
     properties: VmProperties
+
+
+class SerialLog(TypedDict):
+    """What retrieveBootDiagnosticsData answers: a signed link to the serial log."""
+
+    serialConsoleLogBlobUri: str
+
+
+class Status(TypedDict):
+    """One status of an instance view."""
+
+    code: str
+    level: Literal["Info", "Warning", "Error"]
+    displayStatus: str
+    message: NotRequired[str]
+    time: NotRequired[str]
+
+
+class DiskInstance(TypedDict):
+    """A disk in an instance view."""
+
+    name: str
+    statuses: list[Status]
+
+
+class AgentInstance(TypedDict):
+    """What stands for the VM agent in an instance view."""
+
+    vmAgentVersion: str
+    statuses: list[Status]
+
+
+class InstanceView(TypedDict):
+    """A VM as it runs now."""
+
+    computerName: NotRequired[str]
+    hyperVGeneration: NotRequired[Literal["V1", "V2"]]
+    vmAgent: NotRequired[AgentInstance]
+    disks: list[DiskInstance]
+    bootDiagnostics: NotRequired[dict[str, str]]
+    statuses: list[Status]

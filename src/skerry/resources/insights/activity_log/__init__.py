@@ -6,13 +6,15 @@ Source: https://learn.microsoft.com/rest/api/monitor/activity-logs/list and even
 import base64
 import binascii
 import time
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import urlencode
 
-from skerry.arm.descriptor import View, ViewContext
+from msgspec import Meta
+
+from skerry.arm.descriptor import Query, View, ViewContext
 from skerry.arm.errors import BadRequest
 from skerry.resources.insights.activity_log.filters import Wanted, parse
-from skerry.resources.insights.activity_log.wire import Body, localizable, select, view
+from skerry.resources.insights.activity_log.wire import Body, CategoryList, EventList, localizable, select, view
 from skerry.store.activity import ActivityRow
 
 VALUES = "Microsoft.Insights/eventtypes/management/values"
@@ -67,4 +69,10 @@ def _categories(_context: ViewContext) -> Body:
     return {"value": [localizable("Administrative")]}
 
 
-VIEWS: tuple[View, ...] = (View(VALUES, _values), View("Microsoft.Insights/eventcategories", _categories))
+_FILTER = Query("$filter", Annotated[str, Meta(max_length=4096)], "eventTimestamp ge '…' and …; see docs/api.md")
+_SELECT = Query("$select", Annotated[str, Meta(max_length=1024)], "the members that are shown, joined by commas")
+_SKIP = Query("$skipToken", Annotated[str, Meta(max_length=256)], "where to go on, from a nextLink")
+VIEWS: tuple[View, ...] = (
+    View(VALUES, _values, EventList, (_FILTER, _SELECT, _SKIP)),
+    View("Microsoft.Insights/eventcategories", _categories, CategoryList),
+)

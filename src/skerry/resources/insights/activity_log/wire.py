@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 import orjson
 
@@ -172,3 +172,23 @@ def _timestamp(seconds: float) -> str:
 def _ticks(seconds: float) -> int:
     """.NET's: 100 ns since the year 1."""
     return int((seconds + 62_135_596_800) * 10_000_000)
+
+
+class Localizable(TypedDict):
+    """A name with what is shown for it."""
+
+    value: str
+    localizedValue: str
+
+
+class EventList(TypedDict):
+    """A page of events; `$select` chooses what each shows."""
+
+    value: list[dict[str, Any]]
+    nextLink: NotRequired[str]
+
+
+class CategoryList(TypedDict):
+    """The categories that there are events of."""
+
+    value: list[Localizable]

@@ -2,11 +2,11 @@
 
 import uuid
 
-from skerry.arm.descriptor import AnyType, EmbeddedType, PutContext, ResourceType
-from skerry.resources.network.shared import NSG, SUBNET, VNET, Reference, adopt
+from skerry.arm.descriptor import AnyType, EmbeddedType, PutContext, Query, Reading, ResourceType
+from skerry.resources.network.shared import NSG, SUBNET, VNET, Address, Reference, adopt
 from skerry.resources.network.steps import apply_change
 from skerry.resources.network.virtual_network import model
-from skerry.resources.network.virtual_network.wire import Subnet, VirtualNetwork, validate
+from skerry.resources.network.virtual_network.wire import Availability, Subnet, SubnetUsages, VirtualNetwork, validate
 
 
 def _put(context: PutContext[VirtualNetwork]) -> None:
@@ -32,6 +32,7 @@ def _refer_to_group(context: PutContext[VirtualNetwork], subnet: Subnet) -> None
         subnet.properties.network_security_group = Reference(id=row.id)
 
 
+_ADDRESS = Query("ipAddress", Address, "the IPv4 address that is asked about")
 TYPES: tuple[AnyType, ...] = (
     ResourceType(
         VNET,
@@ -39,7 +40,10 @@ TYPES: tuple[AnyType, ...] = (
         _put,
         expand=model.expand,
         brief=False,
-        views={"checkipaddressavailability": model.check_address, "usages": model.usages},
+        views={
+            "CheckIPAddressAvailability": Reading(model.check_address, Availability, (_ADDRESS,)),
+            "usages": Reading(model.usages, SubnetUsages),
+        },
     ),
     EmbeddedType(SUBNET, VNET, "subnets", Subnet, model.subnet_in_use, model.expand_subnets),
 )

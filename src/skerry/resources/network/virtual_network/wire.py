@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from ipaddress import IPv4Network
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NotRequired, TypedDict
 
 from msgspec import Meta, field
 
@@ -63,6 +63,30 @@ class VirtualNetwork(ArmResource, kw_only=True):
     """A virtual network with its subnets."""
 
     properties: VirtualNetworkProperties
+
+
+class Availability(TypedDict):
+    """What CheckIPAddressAvailability answers."""
+
+    available: bool
+    availableIPAddresses: NotRequired[list[str]]
+    isPlatformReserved: bool
+
+
+class SubnetUsage(TypedDict):
+    """How full a subnet is."""
+
+    id: str
+    currentValue: int
+    limit: int
+    name: dict[str, str]
+    unit: str
+
+
+class SubnetUsages(TypedDict):
+    """All subnets' use."""
+
+    value: list[SubnetUsage]
 
 
 def validate(network: VirtualNetwork) -> None:

@@ -4,7 +4,16 @@ import re
 import time
 import uuid
 
-from skerry.arm.descriptor import Action, ActionContext, AnyType, DeleteContext, PutContext, ResourceType, Result
+from skerry.arm.descriptor import (
+    Action,
+    ActionContext,
+    AnyType,
+    DeleteContext,
+    PutContext,
+    Reading,
+    ResourceType,
+    Result,
+)
 from skerry.arm.errors import Conflict, ErrorDetail
 from skerry.arm.rows import Body, new_operation, timestamp
 from skerry.resources.resources.deployment import steps
@@ -17,7 +26,14 @@ from skerry.resources.resources.deployment.model import (
     plan_view,
     scope_of,
 )
-from skerry.resources.resources.deployment.wire import Deployment, parse
+from skerry.resources.resources.deployment.wire import (
+    Deployment,
+    DeploymentRequest,
+    OperationList,
+    Validation,
+    WhatIf,
+    parse,
+)
 from skerry.store import OperationRow
 
 
@@ -83,12 +99,13 @@ TYPES: tuple[AnyType, ...] = (
         _delete,
         tracked=False,
         parse=parse,
+        body=DeploymentRequest,
         actions={
-            "validate": Action(_validate, exists=False, parse=parse),
-            "whatif": Action(_what_if, exists=False, parse=parse),
+            "validate": Action(_validate, exists=False, parse=parse, body=DeploymentRequest, answer=Validation),
+            "whatIf": Action(_what_if, exists=False, parse=parse, body=DeploymentRequest, answer=WhatIf),
         },
         deleted=204,  # az takes 202 and 204 only
-        views={"operations": _operations},
+        views={"operations": Reading(_operations, OperationList)},
         name_pattern=re.compile(r"[-\w.()]{1,64}"),
     ),
 )

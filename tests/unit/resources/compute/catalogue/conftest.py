@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from skerry.arm.descriptor import ViewContext
+from skerry.arm.descriptor import ViewContext, check_query
 from skerry.arm.registry import Registry
 from skerry.arm.secrets import Secrets
 from skerry.arm.service import Installation, ResourceService
@@ -78,6 +78,7 @@ def get(work: UnitOfWork) -> Callable[..., Any]:
         found = registry.view(path.split("/"))
         assert found is not None, f"{path} is no view"
         view, named = found
+        check_query(view.query, query or {})
         return view.run(ViewContext(work, service, "sub", named, query or {}, "https://here"))
 
     return call
