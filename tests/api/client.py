@@ -63,7 +63,7 @@ class Arm:
     def __init__(self, client: TestClient, token: str, control: ControlPlane, host: FakeHost) -> None:
         self.client, self.control, self.host = client, control, host
         self.subscription = control.service.subscription
-        self._headers = {"Authorization": f"Bearer {token}"}
+        self.token, self._headers = token, {"Authorization": f"Bearer {token}"}
 
     def call(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
         """One request; adds an api-version when the path has none."""
