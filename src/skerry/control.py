@@ -4,7 +4,10 @@ from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
-from starlette.routing import BaseRoute
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
 from skerry import __version__
@@ -19,8 +22,9 @@ from skerry.engine.hostlink import HostLink
 from skerry.hostspec.client import HostGateway
 from skerry.housekeeping import Housekeeper
 from skerry.resources.registry import KINDS, build_registry
-from skerry.store import Store
+from skerry.store import OperationRow, Store, UnitOfWork
 from skerry.store.migrate import prepare
+from skerry.telemetry.metrics import CONTENT_TYPE, Metrics
 
 HOST = "local"  # the name of the host on this machine
 
@@ -41,7 +45,9 @@ class ControlPlane:
         self.routes = Routes(self.store, self.service)
         self.housekeeper = Housekeeper(self.store)
         self.store.on_operation_change = self.engine.wake
-        self.engine.on_end = activity.ended
+        self.metrics = Metrics(self.store, {key: kind.name for key, kind in self.service.registry.types.items()})
+        self.engine.on_step = self.metrics.step
+        self.engine.on_end = self._ended
 
     @cached_property
     def link(self) -> HostLink:
@@ -60,7 +66,15 @@ class ControlPlane:
     def app(self, authenticate: Authenticate, extra: Sequence[BaseRoute] = ()) -> ASGIApp:
         """The ASGI application."""
         document = document_route(self.service.registry, __version__)
-        return create_app(self.routes, authenticate, [document, *extra])
+        routes = [document, *extra, Route("/metrics", self._scrape)]
+        return create_app(self.routes, authenticate, routes, self.metrics.request)
+
+    async def _scrape(self, _request: Request) -> Response:
+        return Response(await run_in_threadpool(self.metrics.text), media_type=CONTENT_TYPE)
+
+    def _ended(self, work: UnitOfWork, operation: OperationRow) -> None:
+        activity.ended(work, operation)
+        self.metrics.ended(work, operation)
 
     def start(self) -> None:
         """Run operations, those that an earlier process left included."""

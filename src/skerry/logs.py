@@ -1,15 +1,26 @@
-"""The server's log: one JSON object a line, on standard output.
+"""The server's log, on standard output: one JSON object a line, or readable lines on a terminal.
+
+Each line has `time`, `level` and `event`, and where there is one `request_id`, `correlation_id`, `operation`, `kind`,
+`step`, `vm`, `host`. What a request or step has bound (structlog's contextvars) stands in every line that is written
+for it, also by other modules.
 
 Hostile text can't forge or colour anything in it: JSON escapes line ends and every character outside ASCII. Secrets
 stay out: a traceback has no local variables, and an exception's own words only where they can't quote a request.
 """
 
+import json
 import logging
 import sys
+import threading
 import traceback
+import unicodedata
+from datetime import UTC, datetime
 
+import orjson
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
+
+LONGEST_TEXT = 8000  # characters of one value, its end
 
 _SPEAKING = (OSError, AttributeError, TypeError, NameError, AssertionError, ImportError, RecursionError, MemoryError)
 """Built-in errors whose messages name parts of a program or a system, not values. Our own speak carefully anyway."""
@@ -20,20 +31,21 @@ def configure() -> None:
     """Send everything that is logged in this process, by whatever library, to standard output."""
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
         _with_traceback,
+        _stamped,
     ]
-    render = structlog.processors.JSONRenderer(default=repr)
+    terminal: list[Processor] = [_printable, structlog.dev.ConsoleRenderer()]
+    render: list[Processor] = terminal if sys.stdout.isatty() else [_line]
     structlog.configure(
-        processors=[*shared, render],
+        processors=[*shared, *render],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(),
+        logger_factory=structlog.WriteLoggerFactory(),
     )
     handler = logging.StreamHandler(sys.stdout)
     remove = structlog.stdlib.ProcessorFormatter.remove_processors_meta
-    handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[remove, render]))
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[remove, *render]))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    threading.excepthook = _thread_failed
 
 
 def described(error: BaseException) -> str:
@@ -57,3 +69,39 @@ def _with_traceback(_logger: WrappedLogger, _name: str, event: EventDict) -> Eve
     if info and error is not None:
         event["exception"] = described(error)
     return event
+
+
+def _stamped(_logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    """Add time and level, first; cut what is endless."""
+    level = {"exception": "error", "warn": "warning"}.get(method, method)
+    when = datetime.now(UTC).isoformat(timespec="milliseconds")
+    found = {"time": when, "level": level, "event": event.pop("event", ""), **event}
+    for name, value in event.items():
+        if isinstance(value, str) and len(value) > LONGEST_TEXT:
+            found[name] = f"…{value[-LONGEST_TEXT:]}"
+    return found
+
+
+def _line(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
+    try:
+        line = orjson.dumps(event, default=repr, option=orjson.OPT_NON_STR_KEYS)
+        if line.isascii():
+            return line.decode()
+    except TypeError:  # half a surrogate pair, a huge number: sent by someone, and no reason to lose the line
+        pass
+    return json.dumps(event, default=repr)
+
+
+def _printable(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """No value may steer the terminal."""
+    plain = {name: _plain(value) if isinstance(value, str) else value for name, value in event.items()}
+    return {"timestamp": plain.pop("time"), **plain}
+
+
+def _plain(text: str) -> str:
+    return "".join(c if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cf", "Cs") else "�" for c in text)
+
+
+def _thread_failed(failure: threading.ExceptHookArgs) -> None:
+    name = failure.thread.name if failure.thread else ""
+    structlog.get_logger().error("a thread ended by an exception", thread=name, exc_info=failure.exc_value)

@@ -17,7 +17,7 @@ import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
-from skerry import logs
+from skerry import __version__, logs
 from skerry.arm.app import Authenticate
 from skerry.arm.errors import ArmError
 from skerry.arm.secrets import Secrets
@@ -98,7 +98,13 @@ def serve(
         if not simulate:
             stack.callback(control.link.close)
         control.start()
-        _run(state, _application(control, identity), tls, sockets, on_ready)
+
+        def ready() -> None:
+            on_ready()
+            log.info("serving", port=port, version=__version__, pid=os.getpid())
+
+        _run(state, _application(control, identity), tls, sockets, ready)
+        log.info("stopping")
 
 
 def clean(state: Path) -> None:

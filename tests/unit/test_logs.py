@@ -1,6 +1,8 @@
 import asyncio
 import json
 import logging
+import sys
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -79,3 +81,42 @@ def test_other_libraries_write_the_same_way(capsys: pytest.CaptureFixture[str]) 
     found = lines(capsys)
     assert [line["level"] for line in found] == ["error", "error"]
     assert SECRET not in str(found)
+
+
+def test_a_line_begins_with_time_level_and_event(capsys: pytest.CaptureFixture[str]) -> None:
+    with structlog.contextvars.bound_contextvars(request_id="r"):
+        structlog.get_logger().warning("news", vm="v")
+    (line,) = lines(capsys)
+    assert list(line)[:3] == ["time", "level", "event"]
+    assert (line["level"], line["event"], line["vm"], line["request_id"]) == ("warning", "news", "v", "r")
+
+
+def test_no_value_is_endless_and_none_loses_the_line(capsys: pytest.CaptureFixture[str]) -> None:
+    structlog.get_logger().info("long", text="x" * 100_000, number=1 << 100, half="\ud800", key={1: b"\xff"})
+    (line,) = lines(capsys)
+    assert len(line["text"]) < 10_000
+    assert line["number"] == 1 << 100
+
+
+def test_a_thread_that_ends_badly_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure()
+    thread = threading.Thread(target=fail, args=(ValueError, SECRET), name="worker")
+    thread.start()
+    thread.join()
+    (line,) = lines(capsys)
+    assert (line["thread"], line["level"]) == ("worker", "error")
+    assert SECRET not in str(line)
+
+
+def test_on_a_terminal_lines_are_readable_and_steer_nothing(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("NO_COLOR", "1")
+    logs.configure()
+    structlog.get_logger().info("guest said", message="\x1b]0;title\x07hello")
+    written = capsys.readouterr().out
+    assert "guest said" in written
+    assert "hello" in written
+    assert not written.startswith("{")
+    assert "\x1b]" not in written

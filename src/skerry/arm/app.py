@@ -4,7 +4,6 @@ What has a path of ARM's goes past Starlette: its Request, Response and list of 
 a GET does (docs/decisions/0010).
 """
 
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 
 import structlog
@@ -13,6 +12,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from skerry.arm import incoming
+from skerry.arm.access import Watched, watch, watched
 from skerry.arm.body import MAX_BYTES
 from skerry.arm.errors import ArmError
 from skerry.arm.registry import check_api_version
@@ -42,10 +42,16 @@ class _Gone(Exception):
     """The client went away before its request was there."""
 
 
-def create_app(routes: Routes, authenticate: Authenticate, extra: Sequence[BaseRoute] = ()) -> ASGIApp:
+def create_app(
+    routes: Routes,
+    authenticate: Authenticate,
+    extra: Sequence[BaseRoute] = (),
+    tell: Callable[[Watched], None] = lambda _request: None,
+) -> ASGIApp:
     """The application. `authenticate(Authorization header)` says who calls; raises ArmError when that isn't known.
 
     `extra` routes need no token: log-in, health, signed links. None of them begins as ARM's paths do.
+    `tell` hears of every request at its end.
     """
     arm = _Arm(routes, authenticate)
     others = Starlette(routes=[*extra, Route("/{path:path}", arm)])
@@ -54,7 +60,7 @@ def create_app(routes: Routes, authenticate: Authenticate, extra: Sequence[BaseR
         direct = scope["type"] == "http" and scope["path"].startswith(_ROOTS)
         await (arm if direct else others)(scope, receive, send)
 
-    return app
+    return watch(app, tell)
 
 
 class _Arm:
@@ -64,26 +70,27 @@ class _Arm:
         self._routes, self._authenticate = routes, authenticate
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request_id = str(uuid.uuid4())
+        request_id = watched(scope).id
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(scope["headers"])}
         try:
-            response = await self._answer(scope, headers, receive, request_id)
+            response = await self._answer(scope, headers, receive)
         except ArmError as error:
             response = ArmResponse.error(error)
         except StoreUnavailable as error:
-            log.warning("no database", request_id=request_id, cause=str(error))
+            log.warning("no database", cause=str(error))
             response = ArmResponse.error(_unavailable())
         except _Gone:
             return
         except Exception:
-            log.exception("request failed", request_id=request_id, method=scope["method"], path=scope["path"])
+            log.exception("request failed")
             response = ArmResponse.error(_internal(request_id))
         raw = _headers(headers, response, request_id)
         await send({"type": "http.response.start", "status": response.status, "headers": raw})
         await send({"type": "http.response.body", "body": response.body})
 
-    async def _answer(self, scope: Scope, headers: Mapping[str, str], receive: Receive, request_id: str) -> ArmResponse:
+    async def _answer(self, scope: Scope, headers: Mapping[str, str], receive: Receive) -> ArmResponse:
         caller = self._authenticate(headers.get("authorization"))
+        request_id = _name(watched(scope), caller, headers)
         query = incoming.query(scope["query_string"])
         check_api_version(query.get("api-version"))
         segments = incoming.segments(scope)
@@ -96,6 +103,15 @@ class _Arm:
         if method not in METHODS:
             raise bad_method(request)
         return await self._routes.answer(request)
+
+
+def _name(request: Watched, caller: Caller, headers: Mapping[str, str]) -> str:
+    """Let the log say whose request this is. Returns its id."""
+    request.caller = caller.name
+    correlation = headers.get("x-ms-correlation-request-id")
+    if correlation:
+        structlog.contextvars.bind_contextvars(correlation_id=correlation[:128])
+    return request.id
 
 
 async def _body(receive: Receive) -> bytes:

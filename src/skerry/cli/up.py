@@ -71,7 +71,8 @@ def _serve(
 ) -> None:
     def ready() -> None:
         write_running(state, port, _base_url(port))
-        click.echo(f"Skerry serves {_base_url(port)}. State is in {state}.")
+        if report_to is None:
+            click.echo(f"Skerry serves {_base_url(port)}. State is in {state}.")
         _report(report_to, _READY)
 
     try:

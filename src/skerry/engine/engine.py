@@ -9,7 +9,9 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 
+import msgspec
 import structlog
+from structlog.contextvars import bound_contextvars
 
 from skerry.arm.body import encode
 from skerry.arm.errors import ArmError, ErrorDetail
@@ -127,10 +129,11 @@ class Engine:
             return False
         work.origin = operation.origin
         name, began = operation.step, time.perf_counter()
-        outcome = self._outcome(context, kind)
-        seconds = time.perf_counter() - began
-        self.on_step(kind.name, name, seconds, record(operation, name, now, seconds, outcome))
-        return self._follow(context, outcome)
+        with bound_contextvars(kind=kind.name, operation=operation.id, step=name, **_ids(operation)):
+            outcome = self._outcome(context, kind)
+            seconds = time.perf_counter() - began
+            self.on_step(kind.name, name, seconds, record(operation, name, now, seconds, outcome))
+            return self._follow(context, outcome)
 
     def _outcome(self, context: StepContext, kind: OperationKind) -> Outcome | ErrorDetail | None:
         """What the operation's step says; why it failed; None if it raised what it shouldn't. These leave no trace."""
@@ -192,7 +195,6 @@ class Engine:
             with work.savepoint():
                 context = StepContext(work, operation, row, self._service, time.time(), self._placer)
                 detail = cause(context)
-                log.info("operation failed", operation=operation.id, kind=kind.name, code=detail.code)
                 kind.on_failure(context, detail)
                 self._end(work, operation, "Failed", detail)
         except Exception:
@@ -210,6 +212,7 @@ class Engine:
         self._release(work, operation, error)
         work.operations.save(operation)
         self.on_end(work, operation)
+        work.after_commit.append(lambda: _say_ended(operation))
         waiter = operation.state.get("waiter")
         if waiter:
             work.operations.wake(identifier=waiter)
@@ -225,6 +228,27 @@ class Engine:
             set_state(row, "Failed")
             row.private["failure"] = {"code": failure.code, "message": failure.message}
         work.resources.save(row)
+
+
+def _ids(operation: OperationRow) -> dict[str, str]:
+    """The ids of the request that began it, for the log."""
+    ids = {"request_id": operation.request_id, "correlation_id": operation.correlation_id}
+    return {name: value for name, value in ids.items() if value}
+
+
+def _say_ended(operation: OperationRow) -> None:
+    if operation.ended is None:  # its end was taken back
+        return
+    log.info(
+        "operation ended",
+        operation=operation.id,
+        kind=operation.kind,
+        result=operation.status,
+        seconds=round(operation.ended - operation.started, 3),
+        resource=operation.target_id,
+        code=msgspec.json.decode(operation.error, type=ErrorDetail).code if operation.error else None,
+        **_ids(operation),
+    )
 
 
 def _mind_clock(operation: OperationRow, now: float) -> None:

@@ -1,7 +1,7 @@
 """Hosts: what each one should have (its spec, with a revision) and what it reported, inside one transaction."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple, TypeVar
 
 import msgspec
@@ -72,6 +72,10 @@ _BUMP_USED = Statement(
     )
     .returning(hosts.c.revision)
 )
+_POWERS = Statement(
+    select(host_observed.c.power, func.count()).where(host_observed.c.kind == "vm").group_by(host_observed.c.power)
+)
+_SILENT = Statement(select(func.count()).select_from(hosts).where(hosts.c.seen < bindparam("before")))
 _SEEN = Statement(select(hosts.c.seen, hosts.c.applied, hosts.c.capacity).where(_HOST))
 _RECORD = Statement(
     update(hosts)
@@ -279,6 +283,15 @@ class Hosts:
         found = self._observed(host, "problem", f"{kind}:{identifier}", tuple[str, str, str])
         return found[2] if found else None
 
+    def powers(self) -> Mapping[tuple[str, ...], int]:
+        """How many VMs there are by the power state that their hosts last reported."""
+        return {(power,): count for power, count in self._session.rows(_POWERS)}
+
+    def silent(self, before: float) -> int:
+        """How many hosts have not reported since."""
+        row = self._session.first(_SILENT, {"before": before})
+        return int(row[0]) if row else 0
+
     def images(self) -> Sequence[ImageObserved]:
         """The images that any host has, by id."""
         return [msgspec.json.decode(text, type=ImageObserved) for (text,) in self._session.rows(_IMAGES)]
@@ -306,4 +319,5 @@ def _seen_in(report: Observed) -> Seen:
 
 
 def _observed(host: str, key: tuple[str, str], value: Any) -> dict[str, Any]:
-    return {"host": host, "kind": key[0], "id": key[1], "observed": msgspec.json.encode(value)}
+    power = value.power if isinstance(value, VmObserved) else ""
+    return {"host": host, "kind": key[0], "id": key[1], "observed": msgspec.json.encode(value), "power": power}

@@ -1,12 +1,12 @@
 """Reading and writing operations, inside one transaction."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, NamedTuple
 
 import orjson
-from sqlalchemy import and_, bindparam, func, insert, or_, select, text, update
+from sqlalchemy import and_, bindparam, case, func, insert, or_, select, text, update
 
 from skerry.store.sql import Row, Session, Statement
 from skerry.store.tables import operations
@@ -119,6 +119,15 @@ _WAKE_HOSTS = Statement(
 _WAKE = Statement(_WAITING.where(operations.c.id == bindparam("which")))
 _ON = Statement(_ROWS.where(operations.c.target == bindparam("target"), _RUNNING))
 _RECENT = Statement(_ROWS.order_by(operations.c.started.desc()).limit(bindparam("limit")))
+_COUNTS = Statement(
+    select(
+        operations.c.kind,
+        case((operations.c.resume_at <= bindparam("now"), "due"), else_="waiting").label("standing"),
+        func.count(),
+    )
+    .where(_RUNNING)
+    .group_by("kind", "standing")  # `state` is a column of the table
+)
 _LATEST = Statement(
     _ROWS.where(operations.c.target == bindparam("target")).order_by(operations.c.started.desc()).limit(1)
 )
@@ -197,6 +206,10 @@ class Operations:
     def recent(self, limit: int) -> Sequence[OperationRow]:
         """The newest operations, running ones included."""
         return [_row(row) for row in self._session.rows(_RECENT, {"limit": limit})]
+
+    def counts(self, now: float) -> Mapping[tuple[str, ...], int]:
+        """How many are in progress, by kind and state: `due`, or `waiting` for a time or a host's report."""
+        return {(kind, state): count for kind, state, count in self._session.rows(_COUNTS, {"now": now})}
 
     def latest(self, target: str) -> OperationRow | None:
         """The newest operation on a resource."""

@@ -131,6 +131,7 @@ class Writers:
         self._counting = threading.Lock()
         self.waiting = 0  # how many queue for their turn
         self._batch: _Batch | None = None
+        self.commits = self.transactions = 0  # that were durable
 
     @contextmanager
     def transaction(self, notices: list[str]) -> Iterator[Session]:
@@ -186,6 +187,7 @@ class Writers:
             if batch.session.lost:
                 raise StoreUnavailable(f"The database {self._database} gave up the transaction.")
             self._pool.end(batch.session, self._commit(batch))
+            self.commits, self.transactions = self.commits + 1, self.transactions + batch.members
         except BaseException as error:
             _close(batch.session)
             batch.failure = error

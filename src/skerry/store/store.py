@@ -117,6 +117,16 @@ class Store:
         """How many writers queue now."""
         return self._writers.waiting
 
+    @property
+    def commits(self) -> int:
+        """How many commits this process has made."""
+        return self._writers.commits
+
+    @property
+    def written(self) -> int:
+        """How many transactions they had."""
+        return self._writers.transactions
+
     def close(self) -> None:
         """Close all connections."""
         if self._watch is not None:

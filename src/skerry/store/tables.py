@@ -139,7 +139,9 @@ host_observed = Table(
     Column("kind", String, primary_key=True),  # vm, disk, image, problem
     Column("id", String, primary_key=True),
     Column("observed", LargeBinary, nullable=False),
+    Column("power", String, nullable=False, server_default=""),  # of a VM
 )
+Index("host_observed_by_power", host_observed.c.kind, host_observed.c.power)
 Index("host_observed_by_kind", host_observed.c.kind, host_observed.c.id)
 
 activity = Table(

@@ -11,6 +11,8 @@
 A step that fails leaves the VM as it is, with provisioningState Failed; delete works in every state.
 """
 
+import structlog
+
 from skerry.arm.errors import ErrorDetail
 from skerry.arm.ids import parse_id
 from skerry.arm.rows import body_of, model_of, set_body, set_state
@@ -30,6 +32,8 @@ from skerry.resources.compute.virtual_machine.model import (
 )
 from skerry.resources.compute.virtual_machine.wire import VirtualMachine
 from skerry.resources.network import spec as network
+
+log = structlog.get_logger()
 
 PROVISION_SECONDS = 20 * 60.0
 POWER_SECONDS = 10 * 60.0
@@ -52,8 +56,11 @@ def _order(context: StepContext, **changes: object) -> None:
     context.row.private.update(changes)
     context.work.resources.save(context.row)
     if context.row.private["host"]:
-        revision = context.work.hosts.put(context.row.private["host"], spec_of(context.work, context.row))
+        private, spec = context.row.private, spec_of(context.work, context.row)
+        revision = context.work.hosts.put(private["host"], spec)
         context.operation.state["revision"] = revision
+        # Joins the two halves of the log: the operation's lines, and the agent's, which know the VM's id only.
+        log.info("host told what a VM should be", vm=spec.id, host=private["host"], revision=revision, power=spec.power)
 
 
 def _number(context: StepContext, order: str) -> int:

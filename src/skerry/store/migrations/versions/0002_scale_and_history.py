@@ -33,6 +33,8 @@ def upgrade() -> None:
     op.add_column("host_specs", sa.Column("revision", sa.BigInteger(), nullable=False, server_default="0"))
     op.create_index("host_specs_by_revision", "host_specs", ["host", "revision"])
     op.create_index("host_observed_by_kind", "host_observed", ["kind", "id"])
+    op.add_column("host_observed", sa.Column("power", tables.String, nullable=False, server_default=""))
+    op.create_index("host_observed_by_power", "host_observed", ["kind", "power"])
     _fill_tags(op.get_bind())
     _fill_disks(op.get_bind())
     _fill_hosts(op.get_bind())
