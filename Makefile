@@ -1,6 +1,6 @@
 # `make help` says what there is. Everything is safe to run again: it does only what is missing.
 .DEFAULT_GOAL := help
-.PHONY: help up down test test-kills test-durable lint fuzz bench az dev sdk system lock
+.PHONY: help up down test test-kills test-durable lint fuzz bench az dev sdk system system-tests lock
 
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
@@ -13,7 +13,7 @@ up: ## from a fresh clone to a running virtual machine: packages, image, Skerry,
 down: ## stop Skerry and its guests; disks and settings are kept
 	@$(SUDO) env $${SKERRY_STATE:+SKERRY_STATE="$$SKERRY_STATE"} .venv/bin/skerry down
 
-test: system dev az sdk ## everything the tests need, then all of them
+test: system-tests dev az sdk ## everything the tests need, then all of them
 	@.venv/bin/pytest -n auto --dist loadfile $(filter-out tests/system,$(wildcard tests/*))
 	@SKERRY_AZ=$(CURDIR)/.venv-az/bin/az SKERRY_SDK_PYTHON=$(CURDIR)/.venv-sdk/bin/python .venv/bin/pytest tests/system
 
@@ -49,3 +49,6 @@ lock: ## resolve the requirements*.lock files anew
 
 system:
 	@scripts/system
+
+system-tests:
+	@scripts/system tests

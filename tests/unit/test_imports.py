@@ -26,6 +26,7 @@ LOCAL_COMMANDS = {
     "up.py": {"server", "host", "identity"},
     "down.py": {"server", "host"},
     "env.py": {"host"},
+    "backup.py": {"backup", "store"},
     "image.py": {"host", "hostspec", "imagebuilder"},
     "doctor.py": {"host"},
 }

@@ -17,6 +17,8 @@ COMMANDS = {
     "status": "skerry.cli.status:status",
     "doctor": "skerry.cli.doctor:doctor",
     "env": "skerry.cli.env:env",
+    "backup": "skerry.cli.backup:backup",
+    "restore": "skerry.cli.backup:restore",
     "image": "skerry.cli.image:image",
     "vm": "skerry.cli.vm:vm",
 }

@@ -31,6 +31,17 @@ def with_state(command: Command) -> Command:
     return wrapper
 
 
+def with_database(command: Command) -> Command:
+    """Give `command` a `database: str | None`, from --database or $SKERRY_DATABASE."""
+    return click.option(
+        "--database",
+        envvar="SKERRY_DATABASE",
+        metavar="URL",
+        help="postgresql://… that control planes share, instead of a file in the state folder. "
+        "A password is safer in the variable than here.  [env: SKERRY_DATABASE]",
+    )(command)
+
+
 def with_output(command: Command) -> Command:
     """Give `command` an `output: Output`, from -o and --query."""
 

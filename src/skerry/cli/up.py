@@ -15,7 +15,7 @@ import click
 from skerry.cli import logfile
 from skerry.cli.errors import CliError, reported
 from skerry.cli.health import healthy
-from skerry.cli.options import with_state
+from skerry.cli.options import with_database, with_state
 from skerry.cli.progress import Progress
 from skerry.cli.state import PID_FILE, needed, running, write_running
 
@@ -39,13 +39,7 @@ _READY = b"ready"
 @click.option(
     "--simulate", type=click.IntRange(0), default=0, metavar="N", help="N fake hosts instead of this machine."
 )
-@click.option(
-    "--database",
-    envvar="SKERRY_DATABASE",
-    metavar="URL",
-    help="postgresql://… that several control planes share, instead of a file in the state folder. "
-    "A password is safer in the variable than here.  [env: SKERRY_DATABASE]",
-)
+@with_database
 @click.option("--report-to", type=int, hidden=True, help="Descriptor that hears how the start went.")
 def up(
     *,

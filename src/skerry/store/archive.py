@@ -9,6 +9,7 @@ A gzipped tar, in this order:
 The manifest comes last, so that a file that was cut off has none.
 """
 
+import gzip
 import hashlib
 import io
 import os
@@ -23,7 +24,7 @@ from typing import Any
 
 import msgspec
 import orjson
-from sqlalchemy import Connection, LargeBinary, MetaData, Table, insert, select
+from sqlalchemy import Column, Connection, LargeBinary, MetaData, Table, insert, inspect, select
 
 from skerry import __version__
 
@@ -98,9 +99,12 @@ def _installation(connection: Connection, tables: Mapping[str, Table]) -> str:
 
 def _tables(connection: Connection) -> dict[str, Table]:
     """The tables that are there, those that others refer to first."""
-    found = MetaData()
-    found.reflect(connection)
-    return {table.name: table for table in found.sorted_tables}
+    inspector, metadata = inspect(connection), MetaData()
+    names = [name for name, _ in inspector.get_sorted_table_and_fkc_names() if name is not None]
+    return {
+        name: Table(name, metadata, *(Column(found["name"], found["type"]) for found in inspector.get_columns(name)))
+        for name in names
+    }
 
 
 def _dump(connection: Connection, table: Table, file: Any) -> int:
@@ -137,7 +141,7 @@ class Archive:
         try:
             with tarfile.open(path, "r:gz") as tar:
                 yield cls(tar, str(path))
-        except (tarfile.TarError, zlib.error, EOFError) as error:
+        except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError) as error:
             raise BadArchive(f"{path} is no backup of Skerry's or is damaged: {error}. Nothing was changed.") from error
 
     def files(self) -> dict[str, bytes]:

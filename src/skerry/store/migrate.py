@@ -51,15 +51,25 @@ def prepare(at: str | Path, installation: str = "", copies: Path | None = None) 
 
 
 @contextmanager
+def reading(database: Database) -> Iterator[Session]:
+    """A snapshot on a connection of its own, without a Store."""
+    yield from _transaction(database, database.begin_read(), "ROLLBACK")
+
+
+@contextmanager
 def writing(database: Database) -> Iterator[Session]:
     """One transaction of the one writer on a connection of its own, before there is a Store."""
+    yield from _transaction(database, database.begin_write(), "COMMIT")
+
+
+def _transaction(database: Database, begin: str, end: str) -> Iterator[Session]:
     session = database.connect()
     try:
-        session.control(database.begin_write())
+        session.control(begin)
         # To SQLAlchemy and Alembic it is theirs to use, not to end.
         with session.connection.begin():
             yield session
-            session.control("COMMIT")
+            session.control(end)
     except BaseException as error:
         if database.outage(error):
             raise database.unavailable(error) from error
