@@ -74,7 +74,9 @@ def test_a_backup_is_the_same_in_either_database(
     assert (new / "keys" / "account.json").read_text() == '{"subscription_id": "sub"}'
     assert (new / "images" / "aliases.json").exists()
     assert not (new / "disks").exists()
-    assert all(path.stat().st_mode & 0o077 == 0 for path in new.rglob("*") if path.is_file() and path.name != "database")
+    assert all(
+        path.stat().st_mode & 0o077 == 0 for path in new.rglob("*") if path.is_file() and path.name != "database"
+    )
     for name in before.keys() - {"hosts", "host_specs", "leases"}:
         assert (name, after[name]) == (name, before[name])
     assert after["leases"] == []

@@ -27,8 +27,11 @@ class _Health(BaseHTTPRequestHandler):
         self.end_headers()
 
 
-def serve(state: Path, port: int, accel: str, simulate: int, on_ready: Callable[[], None]) -> None:
+def serve(
+    state: Path, port: int, accel: str, simulate: int, on_ready: Callable[[], None], *, database: str | None
+) -> None:
     """Serve, or behave as STATE/behave says."""
+    (state / "asked-database").write_text(str(database))
     behaviour = (state / "behave").read_text() if (state / "behave").exists() else ""
     if behaviour == "refuse":
         raise StartError(f"Port {port} is in use.")

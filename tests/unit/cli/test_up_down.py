@@ -67,6 +67,15 @@ def test_up_returns_once_it_serves_and_down_once_it_is_gone(run: Run, state: Pat
     assert run("status").returncode == 1
 
 
+def test_the_databases_password_is_in_no_argument_list(run: Run, state: Path, port: str) -> None:
+    url = "postgresql://me:Plant3d@db/skerry"
+    assert run("up", "--detach", "--port", port, "--database", url).returncode == 0
+    assert (state / "asked-database").read_text() == url
+    found = running(state)
+    assert found is not None
+    assert b"Plant3d" not in Path(f"/proc/{found.pid}/cmdline").read_bytes()
+
+
 def test_down_can_keep_the_guests(run: Run, state: Path, port: str) -> None:
     assert run("up", "--detach", "--port", port).returncode == 0
     assert "Guests run on" in run("down", "--keep-vms").stdout
