@@ -14,6 +14,7 @@ from skerry.arm.secrets import Secrets
 from skerry.hostspec.client import HostGateway
 
 SERIAL = "/skerry/serial/{vm}"
+_NO_PAGE = {"x-content-type-options": "nosniff", "content-security-policy": "sandbox; default-src 'none'"}
 
 
 def open_routes(secrets: Secrets, gateway: HostGateway, aliases: Callable[[], dict[str, Any]]) -> list[Route]:
@@ -33,7 +34,7 @@ def open_routes(secrets: Secrets, gateway: HostGateway, aliases: Callable[[], di
             return JSONResponse({"error": {"code": error.code, "message": error.message}}, error.status)
         log = await run_in_threadpool(gateway.serial_log, request.path_params["vm"])
         # The guest wrote this: never let a browser take it for a page.
-        return PlainTextResponse(log or b"", headers={"x-content-type-options": "nosniff"})
+        return PlainTextResponse(log or b"", headers=_NO_PAGE)
 
     return [
         Route("/healthz", health),

@@ -25,22 +25,32 @@ class Output:
             data = _search(self.query, data)
             rows = _rows(data)
         if self.form == "json":
-            print(json.dumps(data, indent=2, ensure_ascii=False))
+            print(_escaped(json.dumps(data, indent=2, ensure_ascii=False)))
         elif rows:
             print(table(rows))
 
 
+def _escaped(text: str) -> str:
+    """JSON that is the same value, with whatever could steer a terminal as \\u escapes; lines are kept."""
+    return "".join(c if c == "\n" or not _steers(c) else json.dumps(c)[1:-1] for c in text)
+
+
 def printable(text: str) -> str:
     """`text` without control characters, so that no escape sequence reaches the terminal; lines are kept."""
-    return "".join(c if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cf", "Cs") else "�" for c in text)
+    return "".join(c if c in "\n\t" or not _steers(c) else "�" for c in text)
+
+
+def _steers(character: str) -> bool:
+    return unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp")
 
 
 def table(rows: Sequence[Row]) -> str:
     """Rows with the keys of the first as columns, each as wide as its widest cell."""
     names = list(dict.fromkeys(name for row in rows for name in row))
     cells = [[_cell(row.get(name)) for name in names] for row in rows]
-    widths = [max(len(line[i]) for line in [names, *cells]) for i in range(len(names))]
-    lines = [names, ["-" * width for width in widths], *cells]
+    titles = [_cell(name) for name in names]
+    widths = [max(len(line[i]) for line in [titles, *cells]) for i in range(len(names))]
+    lines = [titles, ["-" * width for width in widths], *cells]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
     )

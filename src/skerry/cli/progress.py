@@ -14,7 +14,7 @@ class Progress:
     """Shows `what`, its phase and the seconds since it began. A context manager."""
 
     def __init__(self, what: str) -> None:
-        self._what, self._phase = what, ""
+        self._what, self._phase = printable(what), ""
         self._fraction: float | None = None
         self._terminal = on_terminal()
         self._began = time.monotonic()

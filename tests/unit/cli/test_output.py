@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from skerry.cli.app import _say
 from skerry.cli.output import Output, printable, table
+from skerry.cli.progress import Progress
 
 
 @given(st.text())
@@ -39,3 +41,34 @@ def test_an_empty_table_prints_nothing_and_an_empty_list_prints_json(capsys: pyt
     assert capsys.readouterr().out == ""
     Output("json").show([], [])
     assert json.loads(capsys.readouterr().out) == []
+
+
+NASTY = [
+    "\x1b]0;new title\x07",
+    "\x1b[2J\x1b[H\x1b[31mred",
+    "\x9b31mC1 control sequence",
+    "\x1bP+q544e\x1b\\",
+    "\x1b]52;c;cm0gLXJm\x07",
+    "line\rover",
+    "back\x08space\x7f",
+    "\u202egnp.exe\u2066",
+    "line\u2028paragraph\u2029",
+    "\u200b\ufeff\U000e0041",
+    "\x00\x0e\x0f",
+]
+
+
+@pytest.mark.parametrize("text", NASTY, ids=ascii)
+def test_what_a_guest_wrote_cannot_steer_a_terminal(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    data = {"message": text, text: [text]}
+    Output("json").show(data, [])
+    shown = capsys.readouterr()
+    assert json.loads(shown.out) == data
+    Output("table").show(data, [{"Name": text, text: text}])
+    Output("table", "message").show(data, [])
+    with Progress(text) as progress:
+        progress.phase(text)
+    _say(text, 1)
+    everything = capsys.readouterr()
+    for output in (shown.out, everything.out, everything.err):
+        assert output.replace("\n", "").isprintable()

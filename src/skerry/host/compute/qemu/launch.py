@@ -51,7 +51,9 @@ class Launched:
     def last_words(self) -> str:
         """What it printed since the last look."""
         with suppress(BlockingIOError):
-            return os.read(self.errors, 1 << 16).decode(errors="replace").strip()
+            said = os.read(self.errors, 1 << 16).decode(errors="replace").strip()
+            # A guest can make QEMU complain, in words of its own; they end in error messages and on terminals.
+            return "".join(character if character.isprintable() else " " for character in said)
         return ""
 
     def reap(self, *, wait: bool = False) -> bool:
