@@ -112,8 +112,8 @@ def send(arm: Arm, name: str) -> None:
         answer = arm.put(f"{compute}/virtualMachines/web", vm)
         assert answer.status in (200, 201, 400, 404, 409), answer.body
     for resource in ("virtualMachines", "disks", "sshPublicKeys"):
-        path = f"{compute}/{resource}/{quote(name, safe='')}"
-        assert arm.get(path).status in (200, 400, 404)
+        asked = f"{compute}/{resource}/{quote(name, safe='')}"
+        assert arm.get(asked).status in (200, 400, 404)
 
 
 _VM_PLACES: list[tuple[tuple[Any, ...], Any]] = [
