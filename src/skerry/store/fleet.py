@@ -102,7 +102,8 @@ class FleetHosts:
 
     def observe(self, host: str, kind: str, seen: VmObserved | DiskObserved | ImageObserved) -> None:
         """A host reports one object."""
-        values = {"host": host, "kind": kind, "id": seen.id, "observed": msgspec.json.encode(seen)}
+        power = seen.power if isinstance(seen, VmObserved) else ""
+        values = {"host": host, "kind": kind, "id": seen.id, "observed": msgspec.json.encode(seen), "power": power}
         self._session.run(_OBSERVE, values)
 
     def forget(self, host: str, kind: str, identifier: str) -> None:
