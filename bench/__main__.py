@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import click
 
-from bench import cli, cold_start, memory, no_wait, report, requests
+from bench import cli, cold_start, creates, memory, no_wait, placement, report, requests
 from bench.figures import Figures
 from bench.machine import describe
 from bench.options import Accel, Options, Unavailable
@@ -17,6 +17,8 @@ BENCHMARKS: dict[str, Callable[[Options], Figures]] = {
     "requests": requests.measure,
     "memory": memory.measure,
     "cli": cli.measure,
+    "placement": placement.measure,
+    "creates": creates.measure,
 }
 
 

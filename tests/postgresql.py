@@ -16,14 +16,16 @@ import psycopg
 
 from skerry.store.migrate import prepare
 
-SETTINGS = ("listen_addresses=", "fsync=off", "full_page_writes=off", "shared_buffers=32MB", "max_connections=60")
+SETTINGS = ("listen_addresses=", "shared_buffers=32MB", "max_connections=60")
+FORGETFUL = ("fsync=off", "full_page_writes=off")
 
 
 class Server:
-    """A running server. Survives `restart` and `kill`; not the end of the machine, as it never syncs its files."""
+    """A running server. Survives `restart` and `kill`; and if `durable` the end of the machine, for which it syncs."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, durable: bool = False) -> None:
         self._folder = folder
+        self._settings = SETTINGS if durable else (*SETTINGS, *FORGETFUL)
         self._binaries = _binaries()
         self._as = ["setpriv", "--pdeathsig=INT", *_unprivileged()]
         if os.geteuid() == 0:
@@ -39,7 +41,7 @@ class Server:
 
     def start(self) -> None:
         """Start it and wait until it answers."""
-        options = [part for setting in SETTINGS for part in ("-c", setting)]
+        options = [part for setting in self._settings for part in ("-c", setting)]
         command = [*self._as, str(self._binaries / "postgres"), "-D", "data", "-k", str(self._folder), *options]
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(command, cwd=self._folder, stdout=log, stderr=log)
@@ -102,11 +104,11 @@ def _unprivileged() -> list[str]:
 
 
 @contextmanager
-def server() -> Iterator[Server]:
+def server(*, durable: bool = False) -> Iterator[Server]:
     """A server that ends with the block, and its files with it."""
     folder = Path(tempfile.mkdtemp(prefix="skerry-postgresql-"))  # short: a socket's path has 107 bytes
     try:
-        found = Server(folder)
+        found = Server(folder, durable=durable)
         try:
             yield found
         finally:

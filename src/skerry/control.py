@@ -22,11 +22,12 @@ from skerry.engine.hostlink import HostLink
 from skerry.hostspec.client import HostGateway
 from skerry.housekeeping import Housekeeper
 from skerry.resources.registry import KINDS, build_registry
-from skerry.store import OperationRow, Store, UnitOfWork
+from skerry.store import LONGEST_NAP, OperationRow, Store, UnitOfWork
 from skerry.store.migrate import prepare
 from skerry.telemetry.metrics import CONTENT_TYPE, Metrics
 
 HOST = "local"  # the name of the host on this machine
+POLL_SECONDS = 1.0  # where other control planes may make operations: their word may get lost
 
 
 class ControlPlane:
@@ -41,7 +42,8 @@ class ControlPlane:
         prepare(database, installation.subscription, copies)
         self.store = Store(database)
         self.service = ResourceService(build_registry(), installation, gateway)
-        self.engine = Engine(self.store, self.service, KINDS)
+        idle = POLL_SECONDS if self.store.shared else LONGEST_NAP
+        self.engine = Engine(self.store, self.service, KINDS, idle_seconds=idle)
         self.routes = Routes(self.store, self.service)
         self.housekeeper = Housekeeper(self.store)
         self.store.on_operation_change = self.engine.wake

@@ -15,7 +15,7 @@ from skerry.placement import Choice, HostState, Index, Request, explain
 from skerry.placement.index import FEW
 from skerry.store import HostRow, Store, UnitOfWork
 
-SETTLE_AFTER = 64  # changed hosts; until then they are read again for each choice
+SETTLE_AFTER = 24  # changed hosts; until then they are read again for each choice
 
 
 class Placer:

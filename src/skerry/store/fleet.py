@@ -11,7 +11,7 @@ from skerry.store.sql import Session, Statement, upsert
 from skerry.store.tables import host_observed, hosts
 
 _NEXT = select(func.coalesce(func.max(hosts.c.sequence), 0) + 1).scalar_subquery()
-_IS_OURS = hosts.c.id.between(bindparam("first"), bindparam("last"))
+_IS_OURS = (hosts.c.id >= bindparam("first")) & (hosts.c.id <= bindparam("last"))
 
 _ADD = Statement(
     text(

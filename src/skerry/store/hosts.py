@@ -47,6 +47,7 @@ _ADD = Statement(
     )
 )
 _NEWEST = Statement(select(func.coalesce(func.max(hosts.c.sequence), 0)))
+_USED = Statement(select(func.coalesce(func.sum(hosts.c.used_vcpus), 0)))
 _CHANGED = Statement(
     select(hosts.c.id, hosts.c.capacity, hosts.c.used_vcpus, hosts.c.used_memory, hosts.c.sequence)
     .where(hosts.c.sequence > bindparam("sequence"))
@@ -166,6 +167,11 @@ class Hosts:
         """The sequence number of the last change of what a host can give or what is used of it."""
         row = self._session.first(_NEWEST)
         return int(row[0]) if row else 0
+
+    def used_vcpus(self) -> int:
+        """The vCPUs of all VMs that are on hosts."""
+        ((used,),) = self._session.rows(_USED)
+        return int(used)
 
     def changed_after(self, sequence: int) -> Sequence[HostRow]:
         """The hosts that changed in this regard after that one, the newest last."""

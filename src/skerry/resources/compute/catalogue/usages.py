@@ -15,7 +15,7 @@ from skerry.resources.compute.catalogue.sizes import FAMILIES, Size, get_size
 from skerry.store import ResourceRow, UnitOfWork
 
 VM = "microsoft.compute/virtualmachines"
-VCPU_LIMIT = 10_000  # of one family, and of all together
+VCPU_LIMIT = 1_000_000  # of one family, and of all together
 UNLIMITED = 2**31 - 1
 _NETWORK = (
     ("VirtualNetworks", "Virtual Networks", "microsoft.network/virtualnetworks"),
@@ -75,6 +75,8 @@ def check_quota(work: UnitOfWork, size: Size, location: str, replaces: Size | No
 
     `replaces`: the present size of an allocated VM that is being resized.
     """
+    if work.hosts.used_vcpus() + size.vcpus <= VCPU_LIMIT:
+        return  # no family has more than all together
     used = used_vcpus(work)
     if replaces is not None:
         used[replaces.family.name] -= replaces.vcpus

@@ -7,12 +7,21 @@ import pytest
 
 from skerry.arm.errors import Conflict
 from skerry.arm.rows import set_body
+from skerry.hostspec import VmSpec
+from skerry.resources.compute.catalogue import usages
 from skerry.resources.compute.catalogue.sizes import FAMILIES, get_size
-from skerry.resources.compute.catalogue.usages import VCPU_LIMIT, check_quota
+from skerry.resources.compute.catalogue.usages import check_quota
 from skerry.store import ResourceRow, UnitOfWork
 
 Get = Callable[..., Any]
+VCPU_LIMIT = 1000
 GROUP = "/subscriptions/sub/resourcegroups/rg"
+
+
+@pytest.fixture(autouse=True)
+def _quota(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is used up soon."""
+    monkeypatch.setattr(usages, "VCPU_LIMIT", VCPU_LIMIT)
 
 
 def add(work: UnitOfWork, kind: str, name: str, body: object, **private: Any) -> None:
@@ -25,6 +34,10 @@ def add(work: UnitOfWork, kind: str, name: str, body: object, **private: Any) ->
 def add_vm(work: UnitOfWork, name: str, size: str, host: str = "local") -> None:
     body = {"properties": {"hardwareProfile": {"vmSize": size}}}
     add(work, "Microsoft.Compute/virtualMachines", name, body, host=host)
+    if host:
+        found = get_size(size)
+        work.hosts.add(host)
+        work.hosts.put(host, VmSpec(name, name, found.vcpus, found.memory_bytes, (), (), ()))
 
 
 def used(get: Get, namespace: str = "Microsoft.Compute") -> dict[str, int]:
