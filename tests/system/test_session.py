@@ -8,6 +8,7 @@ import os
 import signal
 import stat
 import textwrap
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -188,6 +189,12 @@ def test_a_password_lets_in(cloud: Cloud, web: str, tmp_path: Path) -> None:
     for path in cloud.state.rglob("*"):
         if path.is_file() and path.suffix not in (".qcow2", ".fd"):
             assert secret.encode() not in path.read_bytes(), path
+    for process in Path("/proc").glob("[0-9]*"):
+        for name in ("cmdline", "environ"):
+            with suppress(OSError):  # it has just ended
+                told = (process / name).read_bytes()
+                assert secret.encode() not in told, process
+                assert b"from-custom-data" not in told, process
     cloud.az("vm delete -g demo -n pw --yes")
 
 
