@@ -31,10 +31,10 @@ class Gateway:
 
 
 @contextmanager
-def running(folder: Path, identity: Identity, size: int = HOSTS) -> Iterator[Arm]:
-    """A control plane on a fleet; whatever an earlier one left in the folder is there."""
+def running(database: str | Path, identity: Identity, size: int = HOSTS) -> Iterator[Arm]:
+    """A control plane on a fleet; whatever an earlier one left in the database is there."""
     installation = Installation(identity.subscription_id, identity.tenant_id, BASE, Secrets(bytes(32)))
-    control = ControlPlane(folder / "skerry.db", installation, Gateway())
+    control = ControlPlane(database, installation, Gateway())
     fleet = Fleet(control.fleet, size)
     fleet.start()
     control.start()
@@ -49,8 +49,8 @@ def running(folder: Path, identity: Identity, size: int = HOSTS) -> Iterator[Arm
 
 
 @pytest.fixture
-def arm(tmp_path: Path, identity: Identity) -> Iterator[Arm]:
-    with running(tmp_path, identity) as found:
+def arm(database: str | Path, identity: Identity) -> Iterator[Arm]:
+    with running(database, identity) as found:
         yield found
 
 
@@ -147,11 +147,11 @@ def test_a_disk_goes_with_its_file(arm: Arm) -> None:
         assert work.hosts.spec(place["host"]).disks == ()
 
 
-def test_a_new_process_goes_on_with_the_same_vms(tmp_path: Path, identity: Identity) -> None:
-    with running(tmp_path, identity) as before:
+def test_a_new_process_goes_on_with_the_same_vms(database: str | Path, identity: Identity) -> None:
+    with running(database, identity) as before:
         path = before.vm(before.group())
         identifier = private(before, path)["vm"]
-    with running(tmp_path, identity, size=20) as after:
+    with running(database, identity, size=20) as after:
         assert after.power(path) == "running"
         with after.control.store.read() as work:
             seen = work.hosts.vm("sim-000000", identifier)
