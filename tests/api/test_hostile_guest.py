@@ -28,3 +28,14 @@ def test_a_health_report_is_one_printable_line(arm: Arm) -> None:
     assert failed.body["error"]["message"].isprintable()
     statuses = arm.get(f"{path}/instanceView").body["statuses"]
     assert all(value.isprintable() for status in statuses for value in status.values())
+
+
+def test_numbers_of_any_length_are_answered(arm: Arm) -> None:
+    vm, digits = arm.vm(arm.group(), diagnosticsProfile=DIAGNOSTICS), "9" * 5000
+    asked = arm.call("POST", f"{vm}/retrieveBootDiagnosticsData?sasUriExpirationTimeInMinutes={digits}")
+    assert asked.status == 400
+    assert arm.get(f"resources?$top={digits}").status == 400
+    images = "providers/Microsoft.Compute/locations/local/publishers/Debian/artifacttypes/vmimage/offers/debian-12/skus"
+    assert arm.get(f"{images}/12-gen2/versions?$top={digits}").status == 400
+    for query in (f"se={digits}&sig=0", "se=9&sig=%C3%A9", "se=%D9%A3&sig="):
+        assert arm.client.request("GET", f"/skerry/serial/x?{query}").status_code == 403

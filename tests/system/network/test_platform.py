@@ -10,6 +10,7 @@ from typing import TypeVar
 import pytest
 from tests.system.network.lab import FakeGuest, Lab, guests, nsg, port, rule, vnet
 
+from skerry.host.network import services
 from skerry.host.network.dhcp import domain
 from skerry.host.network.services import MAX_CONNECTIONS, REPORTS
 
@@ -62,6 +63,17 @@ def test_a_guest_that_hoards_connections_harms_only_itself(lab: Lab) -> None:
             greedy.connect("169.254.169.254", 80).sendall(b"GET /metadata/instance HTTP/1.1\r\n")
         surplus = greedy.connect("169.254.169.254", 80)
         assert surplus.recv(1) == b""
+        assert other.http(INSTANCE)[0] == 200
+
+
+def test_in_a_crowd_everybody_has_a_few(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(services, "CROWDED", 2)
+    spec = vnet(1, port(51, "10.0.0.4"), port(52, "10.0.0.5"))
+    lab.apply(spec)
+    with guests(lab, *spec.ports) as (greedy, other):
+        for _ in range(services.FEW):
+            greedy.connect("169.254.169.254", 80).sendall(b"GET /metadata/instance HTTP/1.1\r\n")
+        assert greedy.connect("169.254.169.254", 80).recv(1) == b""
         assert other.http(INSTANCE)[0] == 200
 
 
