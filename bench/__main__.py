@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import click
 
-from bench import cli, cold_start, creates, memory, no_wait, placement, report, requests
+from bench import cli, cold_start, creates, memory, no_wait, placement, report, requests, scale
 from bench.figures import Figures
 from bench.machine import describe
 from bench.options import Accel, Options, Unavailable
@@ -15,6 +15,7 @@ BENCHMARKS: dict[str, Callable[[Options], Figures]] = {
     "cold-start": cold_start.measure,
     "no-wait": no_wait.measure,
     "requests": requests.measure,
+    "scale": scale.measure,
     "memory": memory.measure,
     "cli": cli.measure,
     "placement": placement.measure,

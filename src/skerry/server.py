@@ -230,6 +230,7 @@ def _run(state: Path, app: ASGIApp, tls: TlsFiles, sockets: list[socket.socket],
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # nobody stands between: no client says for another where it comes from
         timeout_keep_alive=75,
         timeout_graceful_shutdown=5,
         ssl_certfile=tls.cert,

@@ -3,8 +3,10 @@
 from typing import Any
 
 import pytest
+from starlette.concurrency import run_in_threadpool
 from tests.api.client import BASE, Arm
 
+from skerry.arm import routes
 from skerry.store import StoreUnavailable
 
 VNET = {"location": "local", "properties": {"addressSpace": {"addressPrefixes": ["10.0.0.0/16"]}}}
@@ -310,3 +312,24 @@ def test_without_its_database_it_says_when_to_come_again(arm: Arm, monkeypatch: 
             assert (answer.status, answer.code) == (503, "ServiceUnavailable")
             assert answer.headers["retry-after"] == "5"
     assert arm.put("resourcegroups/rg", {"location": "local"}).status == 201
+
+
+def test_reads_by_key_take_no_thread_where_they_never_wait(arm: Arm, monkeypatch: pytest.MonkeyPatch) -> None:
+    group = arm.group()
+    vm, network = arm.vm(group), f"{group}/providers/Microsoft.Network"
+    operation = arm.post(f"{vm}/restart").headers["azure-asyncoperation"]
+    threads: list[Any] = []
+
+    async def in_thread(run: Any, *asked: Any) -> Any:
+        threads.append(asked)
+        return await run_in_threadpool(run, *asked)
+
+    monkeypatch.setattr(routes, "run_in_threadpool", in_thread)
+    by_key = (group, vm, f"{vm}?$expand=instanceView", f"{network}/networkInterfaces/web-nic", operation)
+    for path in by_key:
+        assert arm.get(path).status == 200
+    assert len(threads) == (0 if arm.control.store.glances else len(by_key))
+    threads.clear()
+    for number, path in enumerate((f"{network}/virtualNetworks/net", f"{network}/networkInterfaces"), start=1):
+        assert arm.get(path).status == 200
+        assert len(threads) == number
