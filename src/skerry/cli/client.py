@@ -22,6 +22,7 @@ _API_VERSIONS = {
     "microsoft.compute": "2024-07-01",
     "microsoft.network": "2024-05-01",
     "microsoft.resources": "2021-04-01",
+    "skerry.admin": "2026-01-01",
 }
 
 
@@ -158,9 +159,9 @@ class Client:
         }
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
         reply = self._send("POST", "/adfs/oauth2/token", urlencode(form).encode(), headers)
-        answer = reply.json()
         if reply.status != 200:
-            raise CliError(f"Skerry refused its own login: {answer.get('error_description')} Restart it.")
+            raise CliError(f"Skerry refused its own login: {_refusal(reply)} Restart it.")
+        answer = reply.json()
         ends = time.time() + int(answer["expires_in"]) - _TOKEN_MARGIN_SECONDS
         token = str(answer["access_token"])
         write_json(self._token_file, {"token": token, "ends": ends, "for": [self._base_url, self._login.app_id]})

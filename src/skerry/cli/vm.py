@@ -27,6 +27,7 @@ vm = LazyGroup(
         "ssh": "skerry.cli.ssh:ssh",
         "run": "skerry.cli.ssh:run",
         "console": "skerry.cli.vm:console",
+        "explain": "skerry.cli.explain:explain",
     },
     "Virtual machines.",
 )

@@ -246,7 +246,7 @@ def _say_ended(operation: OperationRow) -> None:
         result=operation.status,
         seconds=round(operation.ended - operation.started, 3),
         resource=operation.target_id,
-        code=msgspec.json.decode(operation.error, type=ErrorDetail).code if operation.error else None,
+        **({"code": msgspec.json.decode(operation.error, type=ErrorDetail).code} if operation.error else {}),
         **_ids(operation),
     )
 

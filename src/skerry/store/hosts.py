@@ -76,6 +76,13 @@ _BUMP_USED = Statement(
 _POWERS = Statement(
     select(host_observed.c.power, func.count()).where(host_observed.c.kind == "vm").group_by(host_observed.c.power)
 )
+_SILENT_NAMES = Statement(select(hosts.c.id).where(hosts.c.seen < bindparam("before")).order_by(hosts.c.id))
+_TOTALS = Statement(
+    select(
+        func.count(), func.coalesce(func.sum(hosts.c.used_vcpus), 0), func.coalesce(func.sum(hosts.c.used_memory), 0)
+    )
+)
+_SEEN_AT = Statement(select(hosts.c.seen).where(_HOST))
 _SILENT = Statement(select(func.count()).select_from(hosts).where(hosts.c.seen < bindparam("before")))
 _SEEN = Statement(select(hosts.c.seen, hosts.c.applied, hosts.c.capacity).where(_HOST))
 _RECORD = Statement(
@@ -292,6 +299,20 @@ class Hosts:
     def powers(self) -> Mapping[tuple[str, ...], int]:
         """How many VMs there are by the power state that their hosts last reported."""
         return {(power,): count for power, count in self._session.rows(_POWERS)}
+
+    def totals(self) -> tuple[int, int, int]:
+        """How many hosts there are, and how many vCPUs and bytes of memory the VMs take that are placed on them."""
+        ((count, vcpus, memory),) = self._session.rows(_TOTALS)
+        return int(count), int(vcpus), int(memory)
+
+    def seen(self, host: str) -> float:
+        """When the host last reported; 0: never, or there is no such host."""
+        row = self._session.first(_SEEN_AT, {"host": host})
+        return float(row[0]) if row else 0.0
+
+    def silent_names(self, before: float) -> Sequence[str]:
+        """The hosts that have not reported since."""
+        return [name for (name,) in self._session.rows(_SILENT_NAMES, {"before": before})]
 
     def silent(self, before: float) -> int:
         """How many hosts have not reported since."""

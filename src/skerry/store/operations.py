@@ -119,6 +119,7 @@ _WAKE_HOSTS = Statement(
 _WAKE = Statement(_WAITING.where(operations.c.id == bindparam("which")))
 _ON = Statement(_ROWS.where(operations.c.target == bindparam("target"), _RUNNING))
 _RECENT = Statement(_ROWS.order_by(operations.c.started.desc()).limit(bindparam("limit")))
+_IN_PROGRESS = Statement(_ROWS.where(_RUNNING).order_by(operations.c.started).limit(bindparam("limit")))
 _COUNTS = Statement(
     select(
         operations.c.kind,
@@ -206,6 +207,10 @@ class Operations:
     def recent(self, limit: int) -> Sequence[OperationRow]:
         """The newest operations, running ones included."""
         return [_row(row) for row in self._session.rows(_RECENT, {"limit": limit})]
+
+    def in_progress(self, limit: int) -> Sequence[OperationRow]:
+        """Operations in progress, the oldest first."""
+        return [_row(row) for row in self._session.rows(_IN_PROGRESS, {"limit": limit})]
 
     def counts(self, now: float) -> Mapping[tuple[str, ...], int]:
         """How many are in progress, by kind and state: `due`, or `waiting` for a time or a host's report."""

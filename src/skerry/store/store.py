@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
 from skerry.store.activity import Activity
 from skerry.store.database import Database
@@ -14,8 +14,16 @@ from skerry.store.leases import Leases
 from skerry.store.operations import Operations, Origin
 from skerry.store.resources import Resources
 from skerry.store.sessions import Readers, Writers
-from skerry.store.sql import Session
+from skerry.store.sql import Session, Statement
 from skerry.store.watch import Watch
+
+_ABOUT = Statement(
+    text(
+        "SELECT (SELECT version_num FROM alembic_version), "
+        "(SELECT page_count FROM pragma_page_count()) * (SELECT page_size FROM pragma_page_size())"
+    ),
+    postgresql=text("SELECT (SELECT version_num FROM alembic_version), pg_database_size(current_database())"),
+)
 
 
 class UnitOfWork:
@@ -38,6 +46,11 @@ class UnitOfWork:
     def savepoint(self) -> AbstractContextManager[None]:
         """What the block wrote is taken back when it raises; the rest of the transaction stays."""
         return self.session.savepoint()
+
+    def about(self) -> dict[str, str | int]:
+        """Which database it is: its kind, the schema's revision, and its size in bytes."""
+        schema, size = self.session.rows(_ABOUT)[0]
+        return {"kind": self.session.dialect, "schema": str(schema), "bytes": int(size)}
 
     @property
     def origin(self) -> Origin:

@@ -30,6 +30,7 @@ class Cloud:
     refuse: dict[str, str] = field(default_factory=dict)
     fail: dict[str, str] = field(default_factory=dict)
     serial: bytes = b""
+    views: dict[str, Any] = field(default_factory=dict)
     tokens_issued: int = 0
 
     def group(self, name: str = "default") -> str:
@@ -56,6 +57,8 @@ class Cloud:
         return await self._change(request, path)
 
     def _read(self, path: str, request: Request) -> Response:
+        if path.lower() in self.views:
+            return JSONResponse(self.views[path.lower()])
         if path.lower() in self.resources:
             return JSONResponse(self.resources[path.lower()])
         if "/providers/" not in path or path.rpartition("/providers/")[2].count("/") != 1:

@@ -17,6 +17,7 @@ from skerry.resources.compute.catalogue.wire import SizeList
 from skerry.resources.compute.virtual_machine import steps
 from skerry.resources.compute.virtual_machine.actions import ACTIONS
 from skerry.resources.compute.virtual_machine.create import create
+from skerry.resources.compute.virtual_machine.explain import Explanation, explain
 from skerry.resources.compute.virtual_machine.instance_view import expand_query, instance_view
 from skerry.resources.compute.virtual_machine.model import TYPE
 from skerry.resources.compute.virtual_machine.update import update
@@ -61,7 +62,11 @@ TYPES: tuple[AnyType, ...] = (
         _delete,
         query_expand=expand_query,
         actions=ACTIONS,
-        views={"instanceView": Reading(_instance_view, InstanceView), "vmSizes": Reading(_sizes, SizeList)},
+        views={
+            "instanceView": Reading(_instance_view, InstanceView),
+            "vmSizes": Reading(_sizes, SizeList),
+            "explain": Reading(explain, Explanation),
+        },
         get_query=(_EXPAND,),
         delete_query=(_FORCE,),
     ),
