@@ -279,7 +279,13 @@ def test_providers_list_types_with_versions(arm: Arm) -> None:
     assert types["virtualMachines"]["apiVersions"][0] >= "2026"
     assert "Local" in types["virtualMachines"]["locations"]
     names = {provider["namespace"] for provider in arm.get("providers").body["value"]}
-    assert names == {"Microsoft.Compute", "Microsoft.Insights", "Microsoft.Network", "Microsoft.Resources", "Skerry.Admin"}
+    assert names == {
+        "Microsoft.Compute",
+        "Microsoft.Insights",
+        "Microsoft.Network",
+        "Microsoft.Resources",
+        "Skerry.Admin",
+    }
 
 
 def test_locations_start_with_ours(arm: Arm) -> None:
