@@ -52,8 +52,9 @@ class QemuCompute:
 
     def start(self, spec: VmSpec, disks: Sequence[DiskFile], taps: Sequence[int]) -> None:
         """Boot the VM; see ComputeDriver."""
+        guest = self._guest(spec.id)
         self._keeper.ensure()
-        self._guest(spec.id).start(spec, disks, taps)
+        guest.start(spec, disks, taps)
 
     def acknowledge(self, vm: str, start_generation: int) -> None:
         """Record that the VM ran already."""
@@ -143,8 +144,7 @@ class QemuCompute:
 
     def _tend(self) -> None:
         while not self._closing.wait(TEND_SECONDS):
-            if self._any_lives():
-                self._keep_logs()
+            self._keep_logs()
             for vm, guest in self._all().items():
                 try:
                     guest.tend()
@@ -153,6 +153,9 @@ class QemuCompute:
 
     def _keep_logs(self) -> None:
         try:
-            self._keeper.ensure()
+            if self._any_lives():
+                self._keeper.ensure()
+            elif not self._all():
+                self._keeper.stop()
         except (HostError, OSError) as error:
             log.warning("nothing keeps the guests' serial logs small; trying again", error=str(error))

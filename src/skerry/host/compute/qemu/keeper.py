@@ -29,11 +29,17 @@ class Keeper:
                 self._child = start(self._daemon.argv)
                 self._daemon.adopt(self._child.pid)
 
-    def close(self, *, needed: bool) -> None:
-        """End it, unless guests go on without us that need it."""
+    def stop(self) -> None:
+        """End it if it runs: there is no VM left."""
         with self._lock:
-            if not needed:
+            if self._daemon.record.exists():
                 self._daemon.stop()
+
+    def close(self, *, needed: bool) -> None:
+        """Let go of it, or end it, unless guests go on without us that need it."""
+        if not needed:
+            self.stop()
+        with self._lock:
             if self._child is not None:
                 self._child.poll()
                 # It may outlive us, and a Popen would warn.
