@@ -17,13 +17,12 @@ from skerry.arm.body import MAX_BYTES
 from skerry.arm.errors import ArmError
 from skerry.arm.registry import check_api_version
 from skerry.arm.requests import JSON_TYPE, ArmRequest, ArmResponse, Caller
-from skerry.arm.routes import ROOTS, Routes, bad_method
+from skerry.arm.routes import ROOTS, Routes
 from skerry.store import StoreUnavailable
 
 log = structlog.get_logger()
 
 Authenticate = Callable[[str | None], Caller]
-METHODS = frozenset(("GET", "HEAD", "PUT", "PATCH", "POST", "DELETE"))
 _ROOTS = tuple(f"/{root}" for root in ROOTS)
 _FIXED_HEADERS = [
     (b"cache-control", b"no-cache"),
@@ -100,8 +99,6 @@ class _Arm:
             incoming.check_media_type(headers.get("content-type"))
         method, client = scope["method"], scope["client"][0] if scope.get("client") else ""
         request = ArmRequest(method, segments, query, headers, body, base, caller, client, request_id)
-        if method not in METHODS:
-            raise bad_method(request)
         return await self._routes.answer(request)
 
 

@@ -67,6 +67,7 @@ class Embedded:
         """Remove one child by putting its parent without it."""
         parent = work.resources.get(_parent(resource).key)
         if parent is None or _child(parent, kind, resource.name) is None:
+            self._service._check_name(kind, resource)
             return Result(status=204)
         check_conditions(conditions, parent)
         self._refuse_used(work, kind, resource.key)

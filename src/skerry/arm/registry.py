@@ -47,6 +47,22 @@ class Registry:
             return found
         raise self.refusal(name)
 
+    def methods(self, name: str) -> Sequence[str]:
+        """The methods of a resource of this type; of a type that isn't known those that any has."""
+        kind = self.types.get(name.lower())
+        if isinstance(kind, EmbeddedType):
+            return ("GET", "HEAD") if kind.read_only else ("GET", "HEAD", "PUT", "DELETE")
+        puts = kind is None or kind.puts
+        return ("GET", "HEAD", "PUT", "PATCH", "DELETE") if puts else ("GET", "HEAD", "DELETE")
+
+    def methods_below(self, name: str, below: str) -> Sequence[str]:
+        """The methods of a list, view or action below a resource of this type; of an unknown one those of both."""
+        kind = self.types.get(name.lower())
+        action = kind.action(below) if isinstance(kind, ResourceType) else None
+        if f"{name}/{below}".lower() in self.types or (isinstance(kind, ResourceType) and kind.view(below)):
+            return ("GET",)
+        return ("GET", "POST") if action is None else ("POST",)
+
     def is_brief(self, name: str) -> bool:
         """Whether a GET of this type reads a few rows by key at most."""
         kind = self.types.get(name.lower())

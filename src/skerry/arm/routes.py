@@ -1,6 +1,6 @@
 """From a path to the one call that answers it. Knows ARM's path grammar, no resource type."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -8,6 +8,7 @@ from starlette.concurrency import run_in_threadpool
 
 from skerry.arm.activity import Refusals
 from skerry.arm.body import decode, parse_json
+from skerry.arm.conditions import check_syntax
 from skerry.arm.descriptor import (
     ActionContext,
     AnyType,
@@ -34,9 +35,10 @@ ROOTS = ("subscriptions", "providers", "tenants")  # what ARM's paths begin with
 
 
 class Call(NamedTuple):
-    """What answers a request. `brief`: it reads a few rows by key at most."""
+    """What answers a request, and the methods that its path has. `brief`: it reads a few rows by key at most."""
 
     run: Handler
+    methods: Sequence[str] = ("GET",)
     brief: bool = False
 
 
@@ -55,6 +57,8 @@ class Routes:
         """
         try:
             call = self._match(request)
+            if request.method not in call.methods:
+                raise _bad_method(request, call.methods)
             if call.brief and self._store.glances and request.method in ("GET", "HEAD"):
                 with self._store.glance() as work:
                     return call.run(request, work)
@@ -105,7 +109,7 @@ class Routes:
             return _read(lambda _r, _w: self._providers(parts[1] if len(parts) == 2 else None))
         if len(parts) == 3 and not tenant:
             if parts[2].lower() == "register":
-                return Call(lambda _r, _w: self._providers(parts[1]))
+                return Call(lambda _r, _w: self._providers(parts[1]), ("POST",))
             return Call(lambda request, work: self._list(request, work, f"{parts[1]}/{parts[2]}", None))
         below = [part.lower() for part in parts]
         if len(parts) == 6 and below[2] == "locations" and below[4] in ("operations", "operationresults"):
@@ -117,13 +121,14 @@ class Routes:
             return Call(lambda request, work: self._list(request, work, GROUP_TYPE, None))
         group = ResourceId(parts[1], parts[3])
         if len(parts) == 4:
-            return Call(lambda request, work: self._resource(request, work, group), brief=True)
+            methods = self._service.registry.methods(GROUP_TYPE)
+            return Call(lambda request, work: self._resource(request, work, group), methods, brief=True)
         if lower[4] == "resources" and len(parts) == 5:
             return Call(lambda request, work: self._resources(request, work, group))
         if lower[4] == "deployments":  # an old form that az still uses
             parts = (*parts[:4], "providers", "Microsoft.Resources", *parts[4:])
         if parts[4].lower() != "providers":
-            return Call(lambda request, work: self._below(request, work, group, parts[4:]))
+            return self._match_below(group, parts[4:])
         if len(parts) < 7:
             raise _no_route(request)
         return self._match_resource(parts)
@@ -137,11 +142,16 @@ class Routes:
         types, names = rest[0::2], rest[1::2]
         resource = ResourceId(parts[1], parts[3], parts[5], types[: len(names)], names)
         if len(types) == len(names):
-            brief = self._service.registry.is_brief(resource.type)
-            return Call(lambda request, work: self._resource(request, work, resource), brief)
+            registry, name = self._service.registry, resource.type
+            run = partial(self._resource, resource=resource)
+            return Call(run, registry.methods(name), registry.is_brief(name))
         if not names:
             return Call(lambda request, work: self._list(request, work, f"{parts[5]}/{types[0]}", resource))
-        return Call(lambda request, work: self._below(request, work, resource, (types[-1],)))
+        return self._match_below(resource, (types[-1],))
+
+    def _match_below(self, resource: ResourceId, path: tuple[str, ...]) -> Call:
+        methods = self._service.registry.methods_below(resource.type, "/".join(path))
+        return Call(lambda request, work: self._below(request, work, resource, path), methods)
 
     # -- what belongs to no resource
 
@@ -183,14 +193,12 @@ class Routes:
         if found is None:
             asked = (path[0], path[1], *path[3:4]) if path[1].lower() == "locations" else path[:2]
             raise _in_groups_only(self._service.registry.get("/".join(asked)).name)
-        _only(request, "GET")
         view, named = found
         check_query(view.query, request.query)
         context = ViewContext(work, self._service, self._service.subscription, named, request.query, request.base_url)
         return ArmResponse.of(view.run(context))
 
     def _operation(self, request: ArmRequest, work: UnitOfWork, which: str, identifier: str) -> ArmResponse:
-        _only(request, "GET")
         if which == "operations":
             return poll_status(request, work, identifier)
         return poll_result(request, work, self._service, identifier)
@@ -203,7 +211,6 @@ class Routes:
         if found is not None:
             return self._view(request, work, tuple(type_name.split("/")))
         kind = kind or self._service.registry.get(type_name)
-        _only(request, "GET")
         if scope is not None:
             self._service.check_group(work, scope)
         assert isinstance(kind, ResourceType)
@@ -215,7 +222,6 @@ class Routes:
 
     def _resources(self, request: ArmRequest, work: UnitOfWork, group: ResourceId | None) -> ArmResponse:
         """`az resource list`: every tracked resource, envelope only."""
-        _only(request, "GET")
         if group is not None:
             self._service.check_group(work, group)
         terms = parse_filter(request.query.get("$filter"))
@@ -236,6 +242,7 @@ class Routes:
         if method == "HEAD":
             return self._head(work, resource)
         conditions = Conditions(request.headers.get("if-match"), request.headers.get("if-none-match"))
+        check_syntax(conditions)
         if method == "DELETE":
             forced = request.query.get("forcedeletion", "").lower() == "true"
             result = self._service.delete(work, resource, forced=forced, conditions=conditions)
@@ -243,9 +250,7 @@ class Routes:
         parse = (kind.parse if isinstance(kind, ResourceType) else None) or parse_json
         if method == "PUT":
             return self._stored(request, self._service.put(work, resource, parse(request.body), conditions))
-        if method == "PATCH":
-            return self._stored(request, self._service.patch(work, resource, parse(request.body), conditions))
-        raise bad_method(request)
+        return self._stored(request, self._service.patch(work, resource, parse(request.body), conditions))
 
     def _head(self, work: UnitOfWork, resource: ResourceId) -> ArmResponse:
         try:
@@ -276,7 +281,6 @@ class Routes:
         context = ActionContext(work, self._service, resource, None, body, request.query, request.base_url)
         if request.method == "POST":
             return self._accepted(request, self._service.act(context, name))
-        _only(request, "GET")
         view = kind.view(name) if isinstance(kind, ResourceType) else None
         if view is None:
             raise self._no_view(resource, kind, name)
@@ -317,27 +321,17 @@ def _check_list_query(request: ArmRequest, kind: ResourceType) -> None:
         )
 
 
-def _only(request: ArmRequest, method: str) -> None:
-    if request.method != method:
-        raise bad_method(request)
-
-
 def _read(handler: Handler) -> Call:
     """What reads no rows, for GET only."""
-
-    def checked(request: ArmRequest, work: UnitOfWork) -> ArmResponse:
-        _only(request, "GET")
-        return handler(request, work)
-
-    return Call(checked, brief=True)
+    return Call(handler, brief=True)
 
 
-def bad_method(request: ArmRequest) -> BadRequest:
-    """The refusal of a method that the path doesn't have."""
+def _bad_method(request: ArmRequest, allowed: Sequence[str]) -> BadRequest:
     return BadRequest(
         "HttpMethodNotSupported",
         f"The HTTP method '{request.method}' is not supported at '/{'/'.join(request.segments)}'.",
         status=405,
+        headers={"Allow": ", ".join(allowed)},
     )
 
 

@@ -180,9 +180,6 @@ class ResourceService:
         """Change what the body names (RFC 7396; tags are replaced whole)."""
         if not isinstance(body, dict):
             decode(body, ArmResource)
-        kind = self.registry.get(resource.type)
-        if isinstance(kind, EmbeddedType):
-            raise BadRequest("PatchNotSupported", f"'{kind.name}' can't be patched: PUT it whole.")
         stored = body_of(self.require(work, resource))
         return self.put(work, resource, merge_patch(stored, body), conditions)
 
@@ -277,6 +274,7 @@ class ResourceService:
             return self._embedded.delete(work, kind, resource, conditions)
         row = work.resources.get(resource.key)
         if row is None:
+            self._check_name(kind, resource)
             return Result(status=204)
         check_conditions(conditions, row)
         if row.state == "Deleting" and row.operation:
@@ -299,7 +297,9 @@ class ResourceService:
         if action is None:
             raise unknown_action(kind, name)
         self.check_group(context.work, context.id)
-        if action.exists:
+        if not action.exists:
+            self._check_name(kind, context.id)
+        else:
             context.row = self.require(context.work, context.id)
         result = action.run(context)
         if result.operation is not None:

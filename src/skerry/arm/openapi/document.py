@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
-from skerry.arm.descriptor import AnyType, ArmResource, EmbeddedType, Query, ResourceType, View
+from skerry.arm.descriptor import Action, AnyType, ArmResource, EmbeddedType, Query, ResourceType, View
 from skerry.arm.errors import ErrorDetail
 from skerry.arm.openapi import fixed
 from skerry.arm.openapi.operations import (
@@ -24,13 +24,13 @@ from skerry.arm.openapi.operations import (
     query_parameter,
     reference,
 )
-from skerry.arm.openapi.schemas import Schemas
+from skerry.arm.openapi.schemas import Form, Schemas
 from skerry.arm.paging import MAX_PAGE
 from skerry.arm.registry import API_VERSION, API_VERSIONS, GROUP_TYPE, Registry
 
 SUBSCRIPTION = "/subscriptions/{subscriptionId}"
 GROUP = f"{SUBSCRIPTION}/resourceGroups/{{resourceGroupName}}"
-_CONDITION = r'^(\*|(W/)?"[^"]{0,200}"|[A-Za-z0-9-]{1,200})$'
+_CONDITION = r'^(\*|(W/)?"[^"]{0,200}")$'
 _TOP = Query("$top", Annotated[int, Meta(ge=1, le=MAX_PAGE)], "how many entries a page has at most")
 _TEXT = """\
 Azure Resource Manager, as this Skerry speaks it. Names of members and types, and the values of enumerations, match
@@ -131,22 +131,27 @@ class _Document:
         statuses = sorted({kind.created, kind.updated, kind.accepted or kind.created})
         stored = {str(status): answer("The resource as it is stored", shown, started=True) for status in statuses}
         done = {**stored, **errors(WRITE)}
-        body = kind.body or kind.model
         put = operation(
             f"{tag}_CreateOrUpdate",
             f"Make one of {kind.name}, or replace it",
             done,
             _CONDITIONS,
-            self._schemas.of(body, "Body"),
+            self._body(kind, "Body"),
         )
         patch = operation(
             f"{tag}_Update",
             "Change what the body names; tags are replaced whole",
             done,
             _CONDITIONS,
-            self._schemas.of(body, "Patch"),
+            self._body(kind, "Patch"),
         )
         return {"put": put, "patch": patch}
+
+    def _body(self, kind: ResourceType | Action, form: Form) -> Json:
+        """A body that is read by a parser of the type's own may be anything: it says so later."""
+        described = kind.body or kind.model if isinstance(kind, ResourceType) else kind.body
+        schema = self._schemas.of(described, form)
+        return {"anyOf": [schema, {}]} if kind.parse else schema
 
     def _lists(self, kind: ResourceType, path: str, tag: str, shown: Json) -> None:
         listed = {"200": answer("A page", page_of(shown)), **errors(READ)}
@@ -177,7 +182,7 @@ class _Document:
                 name,
                 {**ok, **errors(ACT)},
                 [query_parameter(q) for q in action.query],
-                self._schemas.of(action.body, "Body"),
+                self._body(action, "Body"),
                 needs_body=False,
             )
 
