@@ -67,9 +67,11 @@ class ControlPlane:
 
     def app(self, authenticate: Authenticate, extra: Sequence[BaseRoute] = ()) -> ASGIApp:
         """The ASGI application."""
-        document = document_route(self.service.registry, __version__)
-        routes = [document, *extra, Route("/metrics", self._scrape)]
-        return create_app(self.routes, authenticate, routes, self.metrics.request)
+        return create_app(self.routes, authenticate, [*self.open_routes(), *extra], self.metrics.request)
+
+    def open_routes(self) -> list[Route]:
+        """What needs no token: the API's document, and the metrics."""
+        return [document_route(self.service.registry, __version__), Route("/metrics", self._scrape)]
 
     async def _scrape(self, _request: Request) -> Response:
         return Response(await run_in_threadpool(self.metrics.text), media_type=CONTENT_TYPE)

@@ -6,6 +6,7 @@ member that the type doesn't have is refused by name with its path. The bounds o
 """
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any, NoReturn, TypeVar
 
@@ -18,6 +19,7 @@ from skerry.arm.shape import Shape, shape_of
 MAX_BYTES = 4 * 1024 * 1024
 MAX_DEPTH = 64
 T = TypeVar("T")
+_MISSING = re.compile("missing required field `([^`]+)`")
 
 
 def parse_json(body: bytes) -> Any:
@@ -83,6 +85,9 @@ def decode(body: Any, model: type[T]) -> T:
     except msgspec.ValidationError as error:
         message, _, path = str(error).partition(" - at `$")
         target = path.rstrip("`").lstrip(".")
+        missing = _MISSING.search(message)
+        if missing:
+            target = f"{target}.{missing[1]}".lstrip(".")
         raise _content(message, target or None, shape.at(target).code) from error
 
 
@@ -99,9 +104,9 @@ def check_parameter(name: str, text: str, kind: Any) -> None:
 def _tidy(value: Any, shape: Shape, path: str, name: str) -> Any:
     if isinstance(value, dict) and shape.members is not None:
         return _tidy_object(value, shape, path)
-    if isinstance(value, dict) and shape.items is not None:
+    if isinstance(value, dict) and shape.items is not None and shape.is_map:
         return {k: _tidy(v, shape.items, f"{path}.{k[:64]}", name) for k, v in value.items() if v is not None}
-    if isinstance(value, list) and shape.items is not None:
+    if isinstance(value, list) and shape.items is not None and not shape.is_map:
         return [_tidy(v, shape.items, f"{path}[{i}]", name) for i, v in enumerate(value) if v is not None]
     if shape.options:
         return _option(value, shape, path)

@@ -114,7 +114,9 @@ class Routes:
         below = [part.lower() for part in parts]
         if len(parts) == 6 and below[2] == "locations" and below[4] in ("operations", "operationresults"):
             return Call(lambda request, work: self._operation(request, work, below[4], parts[5]), brief=True)
-        return Call(lambda request, work: self._view(request, work, parts[1:]))
+        registry = self._service.registry
+        methods = ("GET",) if registry.view(parts[1:]) else registry.methods("")  # else it is refused by name
+        return Call(lambda request, work: self._view(request, work, parts[1:]), methods)
 
     def _match_group(self, request: ArmRequest, parts: tuple[str, ...], lower: list[str]) -> Call:
         if len(parts) == 3:

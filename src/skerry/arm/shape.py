@@ -19,6 +19,7 @@ class Shape:
     def __init__(self) -> None:
         self.members: dict[str, tuple[str, Shape]] | None = None
         self.items: Shape | None = None
+        self.is_map = False
         self.options: tuple[str | int | None, ...] = ()
         self.scalar: type | None = None
         self.name = ""
@@ -69,7 +70,7 @@ def _shape(info: inspect.Type, known: dict[Any, Shape]) -> Shape:
     if isinstance(info, inspect.ListType | inspect.VarTupleType):
         shape.items = _shape(info.item_type, known)
     elif isinstance(info, inspect.DictType):
-        shape.items = _shape(info.value_type, known)
+        shape.items, shape.is_map = _shape(info.value_type, known), True
     elif isinstance(info, inspect.LiteralType):
         shape.options = info.values
     else:

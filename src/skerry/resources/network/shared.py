@@ -18,7 +18,7 @@ NIC = "Microsoft.Network/networkInterfaces"
 IP_CONFIGURATION = "Microsoft.Network/networkInterfaces/ipConfigurations"
 
 
-_NAME = {"pattern": rf"\A{NAME.pattern}\Z"}  # refused in Azure's own words by adopt
+_NAME = Meta(pattern=rf"\A{NAME.pattern}\Z", extra={"code": "InvalidResourceName"})
 FORMAT = Meta(extra={"code": "InvalidRequestFormat"})  # what Microsoft.Network says of a value that can't be one
 Prefix = Annotated[str, Meta(max_length=64)]
 Address = Annotated[str, Meta(max_length=64)]
@@ -42,7 +42,7 @@ class Child(Properties):
     """What every part with an id of its own has: a subnet, a rule, an ipConfiguration."""
 
     id: ReadOnly[str | None] = None
-    name: Annotated[str, Meta(extra_json_schema=_NAME)] | None = None
+    name: Annotated[str, _NAME] | None = None
     type: ReadOnly[str | None] = None
     etag: ReadOnly[str | None] = None
 

@@ -14,10 +14,11 @@ from skerry.resources.compute.keys import MAX_KEY
 
 Caching = Literal["None", "ReadOnly", "ReadWrite"]
 DeleteOption = Literal["Delete", "Detach"]
-_PASSWORD = {"minLength": 12, "maxLength": 72, "writeOnly": True}  # refused in Azure's own words by check_password
+_PARAMETER = {"code": "InvalidParameter"}
+_PASSWORD = Meta(max_length=72, extra_json_schema={"writeOnly": True}, extra=_PARAMETER)
 Base64 = Annotated[
     str,
-    Meta(max_length=87380, extra_json_schema={"contentEncoding": "base64"}, extra={"code": "InvalidParameter"}),
+    Meta(max_length=87380, extra_json_schema={"contentEncoding": "base64"}, extra=_PARAMETER),
 ]
 
 
@@ -124,9 +125,9 @@ class LinuxConfiguration(Properties):
 class OsProfile(Properties):
     """What the guest is told at its first boot. `adminPassword` and `customData` are never shown again."""
 
-    computer_name: Annotated[str, Meta(extra_json_schema={"maxLength": 64})] | None = None
-    admin_username: Annotated[str, Meta(extra_json_schema={"maxLength": 32})] | None = None
-    admin_password: Annotated[str, Meta(extra_json_schema=_PASSWORD)] | None = None
+    computer_name: Annotated[str, Meta(max_length=64, extra=_PARAMETER)] | None = None
+    admin_username: Annotated[str, Meta(max_length=32, extra=_PARAMETER)] | None = None
+    admin_password: Annotated[str, _PASSWORD] | None = None
     custom_data: Base64 | None = None
     linux_configuration: LinuxConfiguration | None = None
     secrets: Annotated[list[Any], Meta(max_length=64)] | None = None
