@@ -52,7 +52,7 @@ _LINKS = select(*(links.c[field.name] for field in fields(Link)))
 _PRIVATE = [field.name for field in fields(ResourceRow)].index("private")
 
 _GET = Statement(_ROWS.where(resources.c.key == bindparam("key")))
-_SAVE = Statement(upsert(resources))
+_SAVE = Statement(upsert(resources, fixed=("id", "type", "group_key", "parent", "name", "location", "created")))
 _DELETE = Statement(delete(resources).where(resources.c.key == bindparam("which")))
 _COUNT = Statement(select(func.count()).select_from(resources).where(resources.c.type == bindparam("type")))
 _FROM = Statement(_LINKS.where(links.c.source == bindparam("source")).order_by(links.c.target))
@@ -155,7 +155,7 @@ class Resources:
         return int(self._session.rows(_COUNT, {"type": type})[0][0])
 
     def save(self, row: ResourceRow) -> None:
-        """Insert or replace the row; gives it a new ETag and change time."""
+        """Insert or replace the row; gives it a new ETag and change time. What names and places it never changes."""
         row.etag, row.changed = str(uuid.uuid4()), time.time()
         row.created = row.created or row.changed
         self._session.run(_SAVE, {**row.__dict__, "private": orjson.dumps(row.private)})

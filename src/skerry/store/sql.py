@@ -6,7 +6,7 @@ for what is rare or built as it goes.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
@@ -46,11 +46,14 @@ def _dialect(name: str) -> Dialect:
     return make(paramstyle="pyformat")
 
 
-def upsert(table: Table) -> TextClause:
-    """Insert a row of all columns, or replace the one with its key. Both databases write it alike."""
+def upsert(table: Table, fixed: Collection[str] = ()) -> TextClause:
+    """Insert a row of all columns, or replace the one with its key, but what is `fixed`. Both databases write alike.
+
+    SQLite writes every index anew that has a column which is set, also to the same value.
+    """
     names = [column.name for column in table.columns]
     keys = [column.name for column in table.primary_key]
-    changes = ", ".join(f"{name} = excluded.{name}" for name in names if name not in keys)
+    changes = ", ".join(f"{name} = excluded.{name}" for name in names if name not in keys and name not in fixed)
     values = ", ".join(f":{name}" for name in names)
     return text(
         f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({values}) "
