@@ -44,8 +44,8 @@ def status(state: Path, output: Output) -> None:
 
 def _work(state: Path) -> dict[str, Any] | None:
     """What Skerry says of itself; None when its store can't be read now."""
-    client = Client.of(state)
     try:
+        client = Client.of(state)
         found: dict[str, Any] = client.request("GET", f"{client.subscription}/providers/Skerry.Admin/status").json()
     except CliError as error:
         click.echo(f"skerry: it doesn't say what it has in hand: {printable(str(error))}", err=True)
