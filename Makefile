@@ -20,7 +20,7 @@ test: system-tests dev az sdk ## everything the tests need, then all of them
 test-durable: dev ## every operation dying at every moment, on a fake host
 	@SKERRY_DEATHS=0 .venv/bin/pytest -n auto tests/engine
 
-test-kills: dev ## Skerry killed at every moment of creating and deleting VMs on this machine
+test-kills: dev ## what the usual tests have a sample of: Skerry killed at every moment, and many cycles
 	@$(SUDO) .venv/bin/pytest tests/system -m kills
 
 lint: dev ## formatting, linters, types

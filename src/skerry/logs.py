@@ -15,6 +15,7 @@ import threading
 import time
 import traceback
 import unicodedata
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache
 
@@ -29,6 +30,18 @@ _SPEAKING = (OSError, AttributeError, TypeError, NameError, AssertionError, Impo
 _UNSAID = "(its words may quote a request and are left out)"
 
 
+class _Output:
+    """Standard output. Where it can't be written (a full disk) lines are lost, and whoever logs goes on."""
+
+    def write(self, text: str) -> None:
+        with suppress(OSError):
+            sys.stdout.write(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            sys.stdout.flush()
+
+
 def configure() -> None:
     """Send everything that is logged in this process, by whatever library, to standard output."""
     shared: list[Processor] = [
@@ -41,9 +54,9 @@ def configure() -> None:
     structlog.configure(
         processors=[*shared, *render],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.WriteLoggerFactory(),
+        logger_factory=structlog.WriteLoggerFactory(_Output()),  # type: ignore[arg-type]
     )
-    handler = logging.StreamHandler(sys.stdout)
+    handler = logging.StreamHandler(_Output())
     remove = structlog.stdlib.ProcessorFormatter.remove_processors_meta
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[remove, *render]))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)

@@ -48,10 +48,15 @@ Accel = Literal["auto", "kvm", "tcg"]
 NAMES = ("localhost", "127.0.0.1", "::1")
 SWITCH_SECONDS = 0.0005
 TLS_CHECK_SECONDS = 12 * 3600.0
+FOLDER_CHECK_SECONDS = 2.0
 
 
 class StartError(Exception):
     """Skerry can't start; the message says why and what to do. Nothing was changed."""
+
+
+class StateLost(StartError):
+    """The state folder went away while Skerry ran on it."""
 
 
 class _Gateway:
@@ -69,6 +74,7 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
         super().__init__(config)
         self._on_ready = on_ready
+        self.lost_folder = False
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=sockets)
@@ -241,12 +247,35 @@ def _run(state: Path, app: ASGIApp, tls: TlsFiles, sockets: list[socket.socket],
         signal.signal(number, lambda _number, _frame: None)
     # A thread that computes keeps the event loop waiting this long at most each time that it needs the interpreter.
     sys.setswitchinterval(SWITCH_SECONDS)
-    stopped = threading.Event()
+    stopped, server = threading.Event(), _Server(config, on_ready)
     threading.Thread(target=_renew, args=(state, config, stopped), name="tls", daemon=True).start()
+    threading.Thread(target=_watch_folder, args=(state, server, stopped), name="state-folder", daemon=True).start()
     try:
-        _Server(config, on_ready).run(sockets=sockets)
+        server.run(sockets=sockets)
     finally:
         stopped.set()
+    if server.lost_folder:
+        raise StateLost(
+            f"The state folder {state} was removed or replaced under the running Skerry, which has stopped: nothing it "
+            "promised would have been kept. Guests that ran go on with what they have open. Bring the folder back from "
+            "a copy and start Skerry again, or end them with `skerry down`."
+        )
+
+
+def _watch_folder(state: Path, server: _Server, stopped: threading.Event) -> None:
+    """Stop serving once the folder isn't the one that is locked."""
+    lock = (state / "lock").stat().st_ino
+    while not stopped.wait(FOLDER_CHECK_SECONDS):
+        try:
+            same = (state / "lock").stat().st_ino == lock
+        except FileNotFoundError:
+            same = False
+        except OSError:
+            continue  # a file system that fails now and then isn't gone
+        if not same:
+            log.critical("the state folder is gone; stopping", state=str(state))
+            server.lost_folder = server.should_exit = True
+            return
 
 
 def authenticator(identity: Identity) -> Authenticate:

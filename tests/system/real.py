@@ -106,9 +106,7 @@ class Real:
             subnets = [{"name": "s", "properties": {"addressPrefix": "10.0.0.0/24"}}]
             space = {"addressSpace": {"addressPrefixes": ["10.0.0.0/16"]}, "subnets": subnets}
             client.change("PUT", f"{provider}/virtualNetworks/{vnet}", _body(space))
-            static = {"publicIPAllocationMethod": "Static"}
-            address = {**_body(static), "sku": {"name": "Standard"}}
-            client.change("PUT", f"{provider}/publicIPAddresses/{nic}", address)
+            client.change("PUT", f"{provider}/publicIPAddresses/{nic}", address())
             ip = {
                 "subnet": {"id": f"{provider}/virtualNetworks/{vnet}/subnets/s"},
                 "publicIPAddress": {"id": f"{provider}/publicIPAddresses/{nic}"},
@@ -125,17 +123,36 @@ class Real:
         return _body({**_hardware(nic), "storageProfile": storage, "osProfile": profile})
 
     def create(self, nic: str, name: str = "vm") -> str:
-        """A VM that runs on an empty disk, which goes with it; its vmId. Without an osProfile it is created by that."""
+        """A VM that runs on a disk of its own, which goes with it; its vmId. Without an osProfile that is all."""
         made = {"creationData": {"createOption": "Empty"}, "diskSizeGB": 1, "osType": "Linux", "hyperVGeneration": "V1"}
         self.done("PUT", disk_path(name), _body(made))
+        self._make_bootable(name)
         disk = {"createOption": "Attach", "deleteOption": "Delete", "osType": "Linux"}
         with self.client() as client:
             disk["managedDisk"] = {"id": f"{client.group('rg')}{disk_path(name)}"}  # type: ignore[assignment]
         self.done("PUT", vm_path(name), _body({**_hardware(nic), "storageProfile": {"osDisk": disk}}))
         return self.vm_id(name)
 
+    def _make_bootable(self, name: str) -> None:
+        """Write the blinking guest onto an empty disk."""
+        # Its file is the newest: it was just made.
+        path = max((self.state / "disks").glob("[!.]*.qcow2"), key=lambda path: path.stat().st_mtime_ns)
+        write = f"write -q -s {self.state.parent / 'mini.raw'} 0 512"
+        subprocess.run(["qemu-io", "-f", "qcow2", "-c", write, str(path)], check=True, capture_output=True)
+
+    def power_off(self, name: str = "vm") -> None:
+        """By pulling the plug."""
+        with self.client() as client:
+            client.request("POST", f"{client.group('rg')}{vm_path(name)}/powerOff", query={"skipShutdown": "true"})
+        until(lambda: self.power(name) == "stopped" and self.settled(name) == "Succeeded", 60, "it is off")
+
     def delete(self, name: str = "vm") -> None:
         self.done("DELETE", vm_path(name))
+
+    def remove_disks(self) -> None:
+        """Those that no VM took with it."""
+        for disk in self.get("/providers/Microsoft.Compute/disks")["value"]:
+            self.done("DELETE", disk_path(disk["name"]))
 
     def vm_id(self, name: str = "vm") -> str:
         found = str(self.get(vm_path(name))["properties"]["vmId"])
@@ -237,6 +254,11 @@ class Real:
 
 def vm_path(name: str = "vm") -> str:
     return f"/providers/Microsoft.Compute/virtualMachines/{name}"
+
+
+def address() -> dict[str, Any]:
+    """The body of a public address."""
+    return {**_body({"publicIPAllocationMethod": "Static"}), "sku": {"name": "Standard"}}
 
 
 def disk_path(name: str = "vm") -> str:

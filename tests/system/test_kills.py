@@ -121,7 +121,7 @@ def test_a_vm_is_created_and_deleted_once(real: Real, creating: str, deleting: s
     until(lambda: real.power() == "running" and real.waits_for_ready(), 60, "the VM runs")
     assert len(real.qemus(vm)) == 1, real.log()
     assert len(list((real.state / "vms").iterdir())) == 1
-    assert len(list((real.state / "disks").glob("*"))) == 1
+    assert len(list((real.state / "disks").glob("*.qcow2"))) == 1
 
     killed_at(real, DELETING[deleting], lambda: real.call("DELETE", vm_path()))
     real.up()

@@ -4,6 +4,8 @@ import logging
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -120,3 +122,14 @@ def test_on_a_terminal_lines_are_readable_and_steer_nothing(
     assert "hello" in written
     assert not written.startswith("{")
     assert "\x1b]" not in written
+
+
+def test_a_full_disk_loses_lines_and_stops_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Path("/dev/full").open("w", buffering=1) as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        logs.configure()
+        structlog.get_logger().warning("lost")
+        logging.getLogger("somebody").warning("lost")
+        monkeypatch.undo()
+        with suppress(OSError):
+            full.close()

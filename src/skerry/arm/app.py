@@ -77,7 +77,7 @@ class _Arm:
             response = ArmResponse.error(error)
         except StoreUnavailable as error:
             log.warning("no database", cause=str(error))
-            response = ArmResponse.error(_unavailable())
+            response = ArmResponse.error(_unavailable(error))
         except _Gone:
             return
         except Exception:
@@ -142,11 +142,11 @@ def _headers(request: Mapping[str, str], response: ArmResponse, request_id: str)
     return _FIXED_HEADERS + [(n.lower().encode("latin-1"), v.encode("latin-1")) for n, v in headers.items()]
 
 
-def _unavailable() -> ArmError:
+def _unavailable(error: StoreUnavailable) -> ArmError:
     return ArmError(
         "ServiceUnavailable",
-        "Skerry's database can't be used now; `skerry status` and the log say why. Skerry goes on by itself once it is "
-        "back. Send the request again then: a PUT or DELETE that was carried out after all does no harm twice.",
+        f"{error}. Skerry goes on by itself once that is mended. "
+        "Send the request again then: a PUT or DELETE that was carried out after all does no harm twice.",
         status=503,
         headers={"Retry-After": "5"},
     )

@@ -3,6 +3,7 @@
 import os
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 BYTES_AT_MOST = 10 << 20
@@ -52,5 +53,6 @@ def tail(path: Path, lines: int = 15) -> str:
 def _keep_small(path: Path) -> None:
     pause = threading.Event()
     while not pause.wait(_LOOK_SECONDS):
-        if path.exists() and path.stat().st_size >= BYTES_AT_MOST:
-            redirect(path)
+        with suppress(OSError):  # a full disk: at the next look
+            if path.exists() and path.stat().st_size >= BYTES_AT_MOST:
+                redirect(path)

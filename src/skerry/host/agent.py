@@ -126,6 +126,7 @@ class Agent:
             log.warning("refused a stale spec", revision=spec.revision, applied=self._spec.revision)
             return
         self._spec = spec
+        self._jobs.hurry()
         self._wake.set()
 
     def _converge(self) -> None:
@@ -270,14 +271,17 @@ class Agent:
 
     def _halt_all(self, grace: float) -> None:
         """Power button for every guest, then the plug for those that took no notice."""
-        deadline = time.monotonic() + grace
-        running = [vm for vm, machine in self._compute.machines().items() if machine.state == "running"]
-        for vm in running:
-            with suppress(HostError):
-                self._compute.shutdown(vm)
-        while time.monotonic() < deadline and any(_runs(self._compute.machines().get(vm)) for vm in running):
+        now = time.monotonic()
+        deadline, press = now + grace, now
+        while now < deadline and (running := _running(self._compute)):
+            if now >= press:  # again and again: who boots still takes no notice
+                press = now + converge.PRESS_EVERY
+                for vm in running:
+                    with suppress(HostError):
+                        self._compute.shutdown(vm)
             self._wake.wait(0.2)
             self._wake.clear()
+            now = time.monotonic()
         for vm, machine in self._compute.machines().items():
             if machine.process:
                 _attempt_kill(self._compute, vm)
@@ -358,5 +362,5 @@ def _attempt_kill(compute: ComputeDriver, vm: str) -> None:
         log.error("a guest could not be ended and goes on", vm=vm, error=str(error))
 
 
-def _runs(machine: Machine | None) -> bool:
-    return machine is not None and machine.state == "running"
+def _running(compute: ComputeDriver) -> list[str]:
+    return [vm for vm, machine in compute.machines().items() if machine.state == "running"]

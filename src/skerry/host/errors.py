@@ -6,7 +6,17 @@ HostError               something on the host failed; `str()` says what, what wa
 └── Refused             the input is not acceptable (a bad image file, a size below the present one)
 """
 
+import errno
 from collections.abc import Sequence
+
+_WHAT_TO_DO = {
+    errno.ENOSPC: "the host's disk is full; make room",
+    errno.EDQUOT: "the disk quota is used up; make room",
+    errno.EROFS: "its file system is read-only; mount it for writing",
+    errno.EMFILE: "Skerry has as many files open as it may; raise its limit (`ulimit -n`)",
+    errno.ENFILE: "the host has as many files open as it can; raise fs.file-max",
+    errno.ENOMEM: "the host has no memory left; stop something",
+}
 
 
 class HostError(Exception):
@@ -28,3 +38,10 @@ class MissingFeature(HostError):
 
 class Refused(HostError):
     """The input is not acceptable; trying again with the same input won't help."""
+
+
+def cause(error: OSError) -> str:
+    """What the system refused, where, and what to do about it."""
+    what = f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error)
+    hint = _WHAT_TO_DO.get(error.errno or 0)
+    return f"{what} ({hint}; it is tried again)" if hint else what

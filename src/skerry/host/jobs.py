@@ -3,12 +3,12 @@
 import time
 from collections.abc import Callable, Hashable, Set
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Lock
 
 import structlog
 
-from skerry.host.errors import HostError
+from skerry.host.errors import HostError, cause
 
 log = structlog.get_logger()
 
@@ -47,6 +47,14 @@ class Jobs:
                 return
             self._busy.add(key)
         self._pool.submit(self._run, key, given, work)
+
+    def hurry(self) -> None:
+        """Try what failed again soon, as if it had failed for the first time: a user may have mended the cause."""
+        with self._lock:
+            self._failures = {
+                key: replace(why, pause=FIRST_PAUSE, until=why.until - why.pause + FIRST_PAUSE)
+                for key, why in self._failures.items()
+            }
 
     def busy(self, key: Key) -> bool:
         """Whether a job of the key is queued or running."""
@@ -98,9 +106,10 @@ def _attempt(key: Key, work: Callable[[], None]) -> str | None:
     """Run `work`; return why it failed, None when it didn't."""
     try:
         work()
-    except HostError as error:
-        log.warning("could not converge", kind=key[0], id=key[1], error=str(error))
-        return str(error)
+    except (HostError, OSError) as error:
+        message = cause(error) if isinstance(error, OSError) else str(error)
+        log.warning("could not converge", kind=key[0], id=key[1], error=message)
+        return message
     except Exception as error:
         log.exception("unexpected failure while converging", kind=key[0], id=key[1])
         return f"{type(error).__name__}: {error}"

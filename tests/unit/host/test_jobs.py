@@ -56,6 +56,19 @@ def test_a_failure_pauses_longer_each_time(bench: Bench) -> None:
     assert bench.jobs.problems() == [("vm", "a", "no luck")]
 
 
+def test_what_failed_is_tried_soon_after_an_order(bench: Bench) -> None:
+    for _ in range(8):
+        assert bench.submit()
+        bench.now += LONGEST_PAUSE
+    assert bench.submit()
+    bench.jobs.hurry()
+    assert not bench.submit()
+    bench.now += FIRST_PAUSE
+    assert bench.submit()
+    bench.now += FIRST_PAUSE
+    assert not bench.submit()
+
+
 def test_another_input_is_tried_at_once_and_success_clears(bench: Bench) -> None:
     assert bench.submit()
     assert bench.submit("changed spec", fail=False)

@@ -96,6 +96,13 @@ def arguments(pid: int) -> list[str]:
     return [part.decode(errors="replace") for part in line.split(b"\0")[:-1]]
 
 
+def end(pid: int) -> None:
+    """End a process, hard after STOP_SECONDS."""
+    with _pidfd(pid) as descriptor:
+        if descriptor is not None:
+            _end(descriptor)
+
+
 def _started(pid: int) -> int:
     """Field 22 of /proc/pid/stat, counted behind the program's name, which may hold anything."""
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
@@ -117,5 +124,8 @@ def _pidfd(pid: int) -> Iterator[int | None]:
 def _end(descriptor: int) -> None:
     for number in (signal.SIGTERM, signal.SIGKILL):
         signal.pidfd_send_signal(descriptor, number)
-        if select.select([descriptor], [], [], STOP_SECONDS)[0]:
+        # poll(2), for Skerry may have more than select(2)'s 1,024 files.
+        poll = select.poll()
+        poll.register(descriptor, select.POLLIN)
+        if poll.poll(STOP_SECONDS * 1000):
             return

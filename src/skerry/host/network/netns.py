@@ -9,6 +9,7 @@ import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -65,6 +66,18 @@ def remove(name: str) -> None:
         netns.remove(name)
     else:
         path(name).unlink(missing_ok=True)
+
+
+def processes(name: str) -> list[int]:
+    """Who runs in the namespace."""
+    if not exists(name):
+        return []
+    here, found = path(name).stat().st_ino, []
+    for entry in Path("/proc").iterdir():
+        with suppress(OSError):
+            if entry.name.isdecimal() and (entry / "ns/net").stat().st_ino == here:
+                found.append(int(entry.name))
+    return found
 
 
 def inside(namespace: Path, work: Callable[[], T]) -> T:

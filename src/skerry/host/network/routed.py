@@ -25,7 +25,7 @@ import structlog
 
 from skerry.host.errors import HostError, Refused
 from skerry.host.network import conntrack, egress, exposure, links, netns, nftables, rules, tap
-from skerry.host.network.daemons import arguments
+from skerry.host.network.daemons import arguments, end
 from skerry.host.network.dhcp import Dhcp, gateway
 from skerry.host.network.drift import Drift
 from skerry.host.network.driver import GuestPlatform
@@ -237,12 +237,20 @@ def remove(names: Names) -> None:
     problems += _attempts(
         [
             ("network", names.router, Egress(names, netns.OWN).close),
-            ("network", names.guests, partial(netns.remove, names.guests)),
+            ("network", names.guests, partial(_remove_guests, names.guests)),
         ]
     )
     shutil.rmtree(names.runtime, ignore_errors=True)
     if problems:
         raise NetworkProblems(problems)
+
+
+def _remove_guests(name: str) -> None:
+    """With every QEMU in it: one is left only if the folder that knew of it was removed or damaged."""
+    for pid in netns.processes(name):
+        log.warning("a process is left in the guests' namespace; ending it", pid=pid, argv=arguments(pid)[:3])
+        end(pid)
+    netns.remove(name)
 
 
 def _remove_vnet(names: Names, name: str) -> None:

@@ -1,6 +1,7 @@
 """Disks as qcow2 files, each an overlay of the image it was made from.
 
 STATE/disks/ID.qcow2      finished; its backing file is ../images/IMAGE/disk.qcow2, so a state folder can be moved
+STATE/disks/ID.made       empty: the disk was finished once. Should its file be gone later, nothing is made in its place
 STATE/disks/.ID.qcow2.*   being made, or left by a kill and swept at the next start
 """
 
@@ -10,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from skerry.host.compute.driver import DiskFile
-from skerry.host.errors import HostError
+from skerry.host.errors import HostError, Refused
 from skerry.host.files import sync
 from skerry.host.storage import names, qemu_img, rules
 from skerry.host.storage.files import appearing
@@ -28,6 +29,8 @@ class Qcow2Storage:
         self.library = Library(state)
         for left in self.folder.glob(".*.qcow2.*"):
             left.unlink(missing_ok=True)
+        for path in self.folder.glob("[!.]*.qcow2"):
+            _mark(path).touch(0o600)
 
     def ensure(self, disk: DiskSpec) -> DiskObserved:
         path = self._path(disk.id)
@@ -35,6 +38,8 @@ class Qcow2Storage:
             return self._remove(disk.id, path)
         if path.exists():
             return self._grow(disk, path)
+        if _mark(path).exists():
+            raise Refused(f"{_lost(path)} Skerry makes no empty disk in its place.")
         return self._create(disk, path)
 
     def disks(self) -> Sequence[DiskObserved]:
@@ -43,7 +48,7 @@ class Qcow2Storage:
     def file(self, disk: str) -> DiskFile:
         path = self._path(disk)
         if not path.exists():
-            raise HostError(f"disk {disk} is not on this host")
+            raise HostError(_lost(path) if _mark(path).exists() else f"disk {disk} is not on this host")
         header = read_qcow2(path)
         disk_file = DiskFile(path=str(path.absolute()), format="qcow2")
         if header.backing is None:
@@ -62,7 +67,8 @@ class Qcow2Storage:
     def _remove(self, disk: str, path: Path) -> DiskObserved:
         if path.exists():
             path.unlink()
-            sync(self.folder)
+        _mark(path).unlink(missing_ok=True)
+        sync(self.folder)
         return DiskObserved(id=disk, ready=False)
 
     def _grow(self, disk: DiskSpec, path: Path) -> DiskObserved:
@@ -82,6 +88,7 @@ class Qcow2Storage:
         with appearing(path) as temporary:
             qemu_img.create(temporary, disk.size_bytes, backing)
             temporary.chmod(0o600)
+        _mark(path).touch(0o600)
         return _observe(path)
 
     def _backing(self, path: Path, name: str) -> Path:
@@ -90,6 +97,14 @@ class Qcow2Storage:
         if name != f"../images/{image}/disk.qcow2":
             raise HostError(f"{path} names {name!r} as its backing file, which is no image of the library")
         return self.library.path(image)
+
+
+def _mark(path: Path) -> Path:
+    return path.with_suffix(".made")
+
+
+def _lost(path: Path) -> str:
+    return f"the disk's file {path} is gone. Bring it back from a copy, or delete the VM and its disk."
 
 
 def _observe(path: Path) -> DiskObserved:

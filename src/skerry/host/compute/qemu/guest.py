@@ -29,7 +29,7 @@ from skerry.host.compute.qemu.launch import AGENT_SOCKET, QMP_SOCKET, Launched, 
 from skerry.host.compute.qemu.process import Process
 from skerry.host.compute.qemu.qmp import Event, Loop, Monitor
 from skerry.host.compute.qemu.record import Record
-from skerry.host.errors import HostError
+from skerry.host.errors import HostError, cause
 from skerry.hostspec import VmSpec
 
 log = structlog.get_logger()
@@ -353,7 +353,7 @@ class Guest:
                     record.save(self._folder, self._record)
                 self._unsaved = ""
             except OSError as error:
-                self._unsaved = f"{self._folder} can't be written: {error.strerror}"
+                self._unsaved = f"{self._folder} can't be written: {cause(error)}"
                 log.warning("a VM's record could not be written", vm=self._record.id, error=self._unsaved)
 
 

@@ -149,7 +149,8 @@ def _fail_if_stuck(context: StepContext, seen: VmObserved | None) -> None:
     since = state["failing_since"] = min(state.get("failing_since", context.now), context.now)
     if context.now - since > FAILING_SECONDS:
         raise OperationFailed(
-            "VMStartFailed", f"VM '{context.row.name}' could not be started: {why} Its disks are kept; start it again."
+            "VMStartFailed",
+            f"VM '{context.row.name}' could not be started: {why.rstrip('.')}. Its disks are kept; start it again.",
         )
 
 
