@@ -82,6 +82,7 @@ class ResourceService:
     def __init__(self, registry: Registry, installation: Installation, gateway: HostGateway) -> None:
         self.registry, self.installation, self._gateway = registry, installation, gateway
         self.subscription = installation.subscription
+        self.memory: dict[Any, Any] = {}  # hints that types keep from one write to the next; never what is true
         self._embedded = Embedded(self)
 
     def serial_log(self, vm: str) -> bytes | None:

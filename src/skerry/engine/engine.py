@@ -145,6 +145,8 @@ class Engine:
         except ArmError as error:
             found = error.detail
         except Exception:
+            if work.lost:
+                raise
             log.exception("operation step failed", operation=operation.id, step=operation.step)
             found = None
         stored = work.operations.get(operation.id)
@@ -198,6 +200,8 @@ class Engine:
                 kind.on_failure(context, detail)
                 self._end(work, operation, "Failed", detail)
         except Exception:
+            if work.lost:
+                raise
             log.exception("operation could not be ended", operation=operation.id)
             operation.status, operation.ended, operation.error = "InProgress", None, None
             operation.resume_at = time.time() + 30

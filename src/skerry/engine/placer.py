@@ -25,6 +25,7 @@ class Placer:
         self._store, self._index = store, Index()
         self._settled = 0  # every change up to this sequence number is durable, and in the index
         self._before: dict[str, HostState | None] = {}  # by host, of changes after that
+        self._rows: dict[str, HostRow] = {}  # these changes, as the index has them
 
     def choose(self, work: UnitOfWork, request: Request) -> Choice:
         """A host for a VM that has none. The caller stores it in the same transaction."""
@@ -46,9 +47,12 @@ class Placer:
         rows = work.hosts.changed_after(self._settled)
         for host in self._before.keys() - {row.id for row in rows}:  # taken back
             self._put(host, self._before.pop(host))
+            del self._rows[host]
         for row in rows:
-            self._before.setdefault(row.id, self._index.get(row.id))
-            self._put(row.id, _state(row))
+            if self._rows.get(row.id) != row:
+                self._before.setdefault(row.id, self._index.get(row.id))
+                self._rows[row.id] = row
+                self._put(row.id, _state(row))
         if len(rows) > SETTLE_AFTER:
             self._settle(rows)
 
@@ -56,8 +60,8 @@ class Placer:
         """Ask another transaction, which sees only what is durable, how far that reaches."""
         with self._store.read() as work:
             self._settled = work.hosts.newest()
-        fresh = {row.id for row in rows if row.sequence > self._settled}
-        self._before = {host: state for host, state in self._before.items() if host in fresh}
+        self._rows = {row.id: row for row in rows if row.sequence > self._settled}
+        self._before = {host: self._before[host] for host in self._rows}
 
     def _put(self, host: str, state: HostState | None) -> None:
         if state is None:

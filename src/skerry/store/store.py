@@ -43,6 +43,11 @@ class UnitOfWork:
         """SQLAlchemy's connection of this transaction, for what is rare. It must not end it."""
         return self.session.connection
 
+    @property
+    def lost(self) -> bool:
+        """Whether the database has given the transaction up. What writes on would be on its own."""
+        return self.session.lost
+
     def savepoint(self) -> AbstractContextManager[None]:
         """What the block wrote is taken back when it raises; the rest of the transaction stays."""
         return self.session.savepoint()

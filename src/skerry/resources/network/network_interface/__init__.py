@@ -2,11 +2,12 @@
 
 import uuid
 
-from skerry.arm.descriptor import AnyType, Body, EmbeddedType, PutContext, ResourceType
+from skerry.arm.descriptor import AnyType, Body, DeleteContext, EmbeddedType, PutContext, ResourceType, remove_row
 from skerry.arm.errors import BadRequest, Conflict
 from skerry.arm.ids import parse_id
 from skerry.arm.rows import body_of
 from skerry.resources.network.network_interface import model
+from skerry.resources.network.network_interface.pools import give_back
 from skerry.resources.network.network_interface.wire import (
     DnsSettings,
     IpConfiguration,
@@ -80,6 +81,8 @@ def _choose_address(
         )
     configuration.properties.private_ip_address = address
     key = address_key(subnet["id"].lower(), address)
+    if was is not None:
+        give_back(context.work, context.service.memory, context.row.key, keep=key)
     context.links.append(Link(context.row.key, key, "address", configuration.id or ""))
 
 
@@ -127,7 +130,12 @@ def _complete(context: PutContext[NetworkInterface], subnet: Body) -> None:
     properties.provisioning_state = "Succeeded"
 
 
+def _delete(context: DeleteContext) -> None:
+    give_back(context.work, context.service.memory, context.row.key)
+    remove_row(context)
+
+
 TYPES: tuple[AnyType, ...] = (
-    ResourceType(NIC, NetworkInterface, _put, in_use=model.in_use, expand=model.expand),
+    ResourceType(NIC, NetworkInterface, _put, _delete, in_use=model.in_use, expand=model.expand),
     EmbeddedType(IP_CONFIGURATION, NIC, "ipConfigurations", IpConfiguration, read_only=True),
 )

@@ -13,11 +13,12 @@ from itertools import count
 from skerry.arm.descriptor import Body, PutContext, Shown
 from skerry.arm.errors import BadRequest
 from skerry.arm.rows import body_of
-from skerry.resources.network.addresses import free_addresses, is_reserved, parse_address
+from skerry.resources.network.addresses import is_reserved, parse_address
+from skerry.resources.network.network_interface.pools import lowest_free
 from skerry.resources.network.network_interface.wire import IpConfigurationProperties, NetworkInterface
 from skerry.resources.network.shared import stamp
 from skerry.resources.network.spec import mac_of, subnet_prefix
-from skerry.resources.network.virtual_network.model import allocations
+from skerry.resources.network.virtual_network.model import address_key
 from skerry.store import Link, ResourceRow, UnitOfWork
 
 _TARGET = "ipConfigurations.privateIPAddress"
@@ -49,14 +50,12 @@ def choose_address(
 
     `subnet` is the subnet as it is stored; `before` is None for a NIC that wasn't in it. Raises BadRequest.
     """
-    network = IPv4Network(subnet_prefix(subnet["properties"]))
-    links = allocations(context.work, subnet["id"].lower())
-    taken = {address: link for address, link in links.items() if link.source != context.row.key}
+    network, key = IPv4Network(subnet_prefix(subnet["properties"])), subnet["id"].lower()
     if wanted.private_ip_allocation_method == "Static":
-        return _static(context, wanted.private_ip_address or before, network, taken)
+        return _static(context, wanted.private_ip_address or before, network, key)
     if before is not None:
         return before
-    address = next(free_addresses(network, taken.keys()), None)
+    address = lowest_free(context.work, context.service.memory, key, network)
     if address is None:
         raise BadRequest(
             "SubnetIsFull",
@@ -66,9 +65,7 @@ def choose_address(
     return address
 
 
-def _static(
-    context: PutContext[NetworkInterface], text: str | None, network: IPv4Network, taken: dict[str, Link]
-) -> str:
+def _static(context: PutContext[NetworkInterface], text: str | None, network: IPv4Network, subnet_key: str) -> str:
     if text is None:
         raise BadRequest(
             "PrivateIPAddressMissing",
@@ -77,7 +74,8 @@ def _static(
         )
     address = parse_address(text, _TARGET)
     _check_in_subnet(address, network)
-    used = taken.get(str(address))
+    links = context.work.resources.links_to(address_key(subnet_key, str(address)), "address")
+    used = next((link for link in links if link.source != context.row.key), None)
     if used is not None:
         raise BadRequest(
             "PrivateIPAddressInUse",
