@@ -1,6 +1,6 @@
 # `make help` says what there is. Everything is safe to run again: it does only what is missing.
 .DEFAULT_GOAL := help
-.PHONY: help up down test test-kills test-durable lint fuzz bench az dev sdk system system-tests lock
+.PHONY: fuzz-api help up down test test-kills test-durable lint fuzz bench az dev sdk system system-tests lock
 
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
@@ -22,6 +22,9 @@ test-durable: dev ## every operation dying at every moment, on a fake host
 
 test-kills: dev ## what the usual tests have a sample of: Skerry killed at every moment, and many cycles
 	@$(SUDO) .venv/bin/pytest tests/system -m kills
+
+fuzz-api: dev ## 10,000 and more requests made from /openapi.json, every answer checked against it
+	@FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-1} .venv/bin/pytest -s tests/api/test_fuzz.py
 
 lint: dev ## formatting, linters, types
 	@.venv/bin/ruff format --check src tests bench

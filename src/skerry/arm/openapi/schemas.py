@@ -15,6 +15,7 @@ import msgspec
 
 Schema = dict[str, Any]
 Form = Literal["", "Body", "Patch"]
+_NULL: Schema = {"type": "null"}
 REF = "#/components/schemas/"
 # What a member that Skerry doesn't have may hold: it asks for nothing, and shows nothing.
 _EMPTY_BODY: Schema = {"enum": [None, "", [], {}]}
@@ -52,8 +53,11 @@ class Schemas:
             return self._component(schema["$ref"].removeprefix(REF), form)
         found = {key: value for key, value in schema.items() if key not in ("default", "title")}
         if "anyOf" in found:
-            found = _joined(found, [o for o in found.pop("anyOf") if o != {"type": "null"}])
+            options = found.pop("anyOf")
+            found = _joined(found, [o for o in options if o != _NULL] if form else options)
             return self._transform(found, form) if "anyOf" not in found else self._options(found, form)
+        if "allOf" in found:
+            return {**found, "allOf": [self._transform(part, form) for part in found["allOf"]]}
         if "properties" in found:
             return self._object(found, form)
         if "items" in found:
@@ -68,9 +72,12 @@ class Schemas:
         return {**schema, "anyOf": [self._transform(option, form) for option in schema["anyOf"]]}
 
     def _object(self, schema: Schema, form: Form) -> Schema:
+        shows_null = schema.get("additionalProperties") is not False  # else it is a wire Struct, which leaves it out
         required = [] if form == "Patch" else schema.get("required", [])
         properties = {
-            name: _nullable(self._transform(value, form), "" if name in required else form)
+            name: _nullable(self._transform(value if shows_null else _without_null(value), form), form)
+            if name not in required
+            else self._transform(value, form)
             for name, value in schema["properties"].items()
         }
         found = {**schema, "properties": properties}
@@ -90,12 +97,19 @@ def _joined(schema: Schema, options: list[Schema]) -> Schema:
     return {**schema, "allOf": [option]} if "$ref" in option and schema else {**option, **schema}
 
 
+def _without_null(schema: Schema) -> Schema:
+    if "anyOf" not in schema:
+        return schema
+    rest = {key: value for key, value in schema.items() if key not in ("anyOf", "default")}
+    return _joined(rest, [option for option in schema["anyOf"] if option != _NULL])
+
+
 def _nullable(schema: Schema, form: Form) -> Schema:
     """In a body null means absent."""
     if not form or not schema:
         return schema
     flags: Schema = {key: value for key, value in schema.items() if key in ("readOnly", "writeOnly")}
-    return {**flags, "anyOf": [schema, {"type": "null"}]}
+    return {**flags, "anyOf": [schema, _NULL]}
 
 
 def _from_text(schema: Schema) -> Schema:
