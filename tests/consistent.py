@@ -120,11 +120,11 @@ class State:
             yield from self._disks(host, {disk.id: disk for disk in spec.disks})
 
     def _wanted_vms(self, host: str) -> dict[str, VmSpec | None]:
-        """None: its row is being changed, and the spec may lag behind."""
+        """None: its row is being changed, or that has failed, and the spec may lag behind."""
         found: dict[str, VmSpec | None] = {}
         for row in self.rows.values():
             if row.type == VM and row.private["host"] == host:
-                found[row.private["vm"]] = None if row.operation else machines.spec_of(self.work, row)
+                found[row.private["vm"]] = None if _lags(row) else machines.spec_of(self.work, row)
         return found
 
     def _wanted_vnets(self, host: str) -> dict[str, VnetSpec | None]:
@@ -142,7 +142,7 @@ class State:
             row = rows.get(key)
             if row is None:
                 yield f"host {host} has disk {key}, which has no row"
-            elif not row.operation and spec.present and spec != disks.spec_of(row):
+            elif not _lags(row) and spec != disks.spec_of(row):
                 yield f"host {host} has disk {spec} for {row.key}"
         for row in self.rows.values():
             if row.type == VM and row.private["host"] == host and not row.operation:
@@ -172,6 +172,10 @@ class State:
         }
         if stored != wanted:
             yield f"tags: {sorted(stored ^ wanted)} are in the table or in a body only"
+
+
+def _lags(row: ResourceRow) -> bool:
+    return bool(row.operation) or row.state == "Failed"
 
 
 def _vm_references(row: ResourceRow) -> set[tuple[str, str]]:

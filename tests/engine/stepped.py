@@ -31,6 +31,10 @@ class Clock:
         """Seconds since the epoch, as this machine has it."""
         return self._now
 
+    def perf_counter(self) -> float:
+        """The same: steps take no time."""
+        return self._monotonic
+
     def monotonic(self) -> float:
         """Seconds since some moment."""
         return self._monotonic
@@ -47,7 +51,8 @@ class Clock:
     @contextmanager
     def installed(self) -> Iterator[None]:
         """Every part asks this clock."""
-        with mock.patch("time.time", self.time), mock.patch("skerry.host.agent.time", self):
+        modules = [mock.patch(f"skerry.{name}.time", self) for name in ("host.agent", "engine.engine")]
+        with mock.patch("time.time", self.time), modules[0], modules[1]:
             yield
 
 

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -48,10 +49,13 @@ class Cloud(RuleBasedStateMachine):
         self.promises = Promises()
         self.deployments = 0
 
-    @initialize()
-    def begin(self) -> None:
+    @initialize(running=st.booleans(), takes=st.booleans())
+    def begin(self, running: bool, takes: bool) -> None:
         for path in (GROUP, VNET, NSG, *map(users.public, ("p0", "p1")), *map(users.nic, ("n0", "n1"))):
             self.promises.there[path] = {}
+        if running:
+            self._put_vm("v0", users.vm_body(self.world.arm, "v0", "n0", "Standard_B1s", takes=takes), {}, takes=takes)
+            self.world.settle()
 
     def teardown(self) -> None:
         try:
@@ -77,31 +81,35 @@ class Cloud(RuleBasedStateMachine):
         self.world.moments.arm(0)
         self.world.crash(agent=agent)
 
-    def _put(self, path: str, body: dict[str, object], tags: dict[str, str], **headers: str) -> Answer | None:
+    def _put(self, path: str, body: dict[str, Any], tags: dict[str, str], **headers: str) -> Answer | None:
         body = {**body, "tags": tags}
         answer = self._send(path, lambda arm: arm.put(path, body, **headers))
         if answer is not None:
-            self.promises.kept(path, tags, answer)
+            self.promises.kept(self.world.arm, path, tags, answer)
         return answer
 
     # -- users
 
-    @rule(name=NAMES, nic=NICS, size=SIZES, takes=st.booleans(), attach=st.booleans(), tags=TAGS)
-    def put_vm(  # noqa: PLR0917
-        self, name: str, nic: str, size: str, takes: bool, attach: bool, tags: dict[str, str]
-    ) -> None:
-        disk = "d0" if attach else ""
-        path = users.vm(name)
-        body = users.vm_body(self.world.arm, name, nic, size, takes=takes, attach=disk)
-        new = self.world.arm.get(path).status == 404
+    @rule(name=NAMES, nic=NICS, size=SIZES, takes=st.booleans(), tags=TAGS)
+    def put_vm(self, name: str, nic: str, size: str, takes: bool, tags: dict[str, str]) -> None:
+        self._put_vm(name, users.vm_body(self.world.arm, name, nic, size, takes=takes), tags, takes=takes)
+
+    @rule(name=NAMES, nic=NICS, takes=st.booleans(), disk=DISKS)
+    def put_vm_on_disk(self, name: str, nic: str, takes: bool, disk: str) -> None:
+        body = users.vm_body(self.world.arm, name, nic, "Standard_B1s", takes=takes, attach=disk)
+        self._put_vm(name, body, {}, takes=takes, disk=disk)
+
+    def _put_vm(self, name: str, body: dict[str, Any], tags: dict[str, str], *, takes: bool, disk: str = "") -> None:
+        path, new = users.vm(name), self.world.arm.get(users.vm(name)).status == 404
+        nic = body["properties"]["networkProfile"]["networkInterfaces"][0]["id"].rpartition("/")[2]
+        along = [users.nic(nic), users.disk(disk or f"{name}-disk")]
         answer = self._put(path, body, tags)
+        if answer is None:
+            self.promises.unsure.update(along)
         if answer is None or (answer.status < 300 and new):
-            along = [users.nic(nic), users.disk(disk or f"{name}-disk")]
             self.promises.takes[path] = along if takes else []
-            if answer is None:
-                self.promises.unsure.update(along)
-            elif not attach:
-                self.promises.there[along[1]] = tags
+        if answer is not None and answer.status < 300 and new and not disk:
+            self.promises.there[along[1]] = tags
 
     @rule(name=NAMES)
     def delete_vm(self, name: str) -> None:
@@ -131,23 +139,20 @@ class Cloud(RuleBasedStateMachine):
     def tag(self, path: str, tags: dict[str, str]) -> None:
         answer = self._send(path, lambda arm: arm.call("PATCH", path, {"tags": tags}))
         if answer is not None:
-            self.promises.kept(path, tags, answer)
+            self.promises.kept(self.world.arm, path, tags, answer)
 
     @rule(name=NICS, subnet=st.sampled_from("ab"), public=st.sampled_from(["", "p0", "p1"]), nsg=st.booleans())
     def put_nic(self, name: str, subnet: str, public: str, nsg: bool) -> None:
         self._put(users.nic(name), users.nic_body(self.world.arm, subnet, public, nsg=nsg), {})
 
-    @rule(name=PUBLICS)
-    def put_public(self, name: str) -> None:
-        self._put(users.public(name), users.public_body(), {})
-
-    @rule(port=st.integers(1, 3))
-    def put_nsg(self, port: int) -> None:
-        self._put(NSG, users.nsg_body(port), {})
-
-    @rule(subnets=st.sampled_from(["a", "b", "ab", "abc"]))
-    def put_vnet(self, subnets: str) -> None:
-        self._put(VNET, users.vnet_body(*subnets), {})
+    @rule(what=st.sampled_from([*"123", "a", "b", "ab", "abc", "p0", "p1"]))
+    def put_network(self, what: str) -> None:
+        if what.isdecimal():
+            self._put(NSG, users.nsg_body(int(what)), {})
+        elif what.startswith("p"):
+            self._put(users.public(what), users.public_body(), {})
+        else:
+            self._put(VNET, users.vnet_body(*what), {})
 
     @rule(size=st.integers(1, 3))
     def put_disk(self, size: int) -> None:
@@ -161,13 +166,12 @@ class Cloud(RuleBasedStateMachine):
     def delete_one(self, path: str) -> None:
         self._delete(path)
 
-    @rule()
-    def delete_group(self) -> None:
-        self._delete(GROUP)
-
-    @rule()
-    def put_group(self) -> None:
-        self._put(GROUP, {"location": "local"}, {})
+    @rule(delete=st.sampled_from([True, False, False]))
+    def group(self, delete: bool) -> None:
+        if delete:
+            self._delete(GROUP)
+        else:
+            self._put(GROUP, {"location": "local"}, {})
 
     @rule(port=st.integers(4, 5))
     def put_twice_with_one_etag(self, port: int) -> None:
@@ -192,11 +196,12 @@ class Cloud(RuleBasedStateMachine):
 
     # -- time, and what goes wrong
 
-    @rule(seconds=st.sampled_from([0.0, 1.0, 20.0]))
-    def turn(self, seconds: float) -> None:
-        self.world.clock.advance(seconds)
+    @rule(times=st.integers(1, 6), seconds=st.sampled_from([0.0, 1.0, 20.0]))
+    def turn(self, times: int, seconds: float) -> None:
         try:
-            self.world.turn()
+            for _ in range(times):
+                self.world.clock.advance(seconds)
+                self.world.turn()
         except Killed:
             self._restart()
 
@@ -231,31 +236,29 @@ class Cloud(RuleBasedStateMachine):
             except Killed:
                 self._restart()
 
-    @rule(silent=st.booleans())
-    def lose_reports(self, silent: bool) -> None:
-        self.world.host.silent = silent
+    @rule(what=st.sampled_from(["silent", "full", "qemu", "qemu for long", "guests hang", "reboot", "mended"]))
+    def break_host(self, what: str) -> None:
+        host = self.world.host
+        if what == "mended":
+            self._mend()
+        elif what == "reboot":
+            host.compute.reboot_host()
+        elif what.startswith("qemu"):
+            host.compute.fail_next = ["qemu: could not start"] * (100 if what.endswith("long") else 2)
+        host.silent = host.silent or what == "silent"
+        host.storage.full = host.storage.full or what == "full"
+        host.compute.never_ready = host.compute.never_ready or what == "guests hang"
 
-    @rule(full=st.booleans())
-    def fill_disk(self, full: bool) -> None:
-        self.world.host.storage.full = full
-
-    @rule(count=st.integers(0, 3))
-    def break_qemu(self, count: int) -> None:
-        self.world.host.compute.fail_next = ["qemu: could not start"] * count
-
-    @rule(never=st.booleans())
-    def hang_guests(self, never: bool) -> None:
-        self.world.host.compute.never_ready = never
+    def _mend(self) -> None:
+        host = self.world.host
+        host.silent = host.storage.full = host.compute.never_ready = False
+        host.compute.fail_next.clear()
 
     @precondition(lambda self: self.world.host.compute.machines())
     @rule(how=st.sampled_from(["crash", "lose", "guest_shutdown"]))
     def end_guest(self, how: str) -> None:
         for machine in list(self.world.host.compute.machines()):
             getattr(self.world.host.compute, how)(machine)
-
-    @rule()
-    def reboot_host(self) -> None:
-        self.world.host.compute.reboot_host()
 
     # -- the end
 
@@ -266,11 +269,9 @@ class Cloud(RuleBasedStateMachine):
     def _come_to_rest(self) -> None:
         """Nothing goes wrong any more: every operation ends, and all is as promised."""
         self.world.moments.arm(0)
-        host = self.world.host
-        host.silent = host.storage.full = host.compute.never_ready = False
-        host.compute.fail_next.clear()
+        self._mend()
         self.world.settle()
-        consistent(self.world.control, host, quiet=True)
+        consistent(self.world.control, self.world.host, quiet=True)
         self.promises.check_polls(self.world.arm)
         self.promises.look(self.world.arm)
         self._start_failed()

@@ -47,11 +47,13 @@ class Promises:
     unsure: set[str] = field(default_factory=set)
     polls: dict[str, str] = field(default_factory=dict)
 
-    def kept(self, path: str, tags: dict[str, str], answer: Answer) -> None:
+    def kept(self, arm: Arm, path: str, tags: dict[str, str], answer: Answer) -> None:
         """A PUT or PATCH was answered."""
         if answer.status < 300:
+            if path in self.leaving:
+                self.check_polls(arm)
+                self._left(path)
             self.there[path] = tags
-            self.leaving.pop(path, None)
         self._poll(answer)
 
     def deleted(self, path: str, answer: Answer) -> None:
@@ -82,19 +84,22 @@ class Promises:
 
     def look(self, arm: Arm) -> None:
         """All is quiet: deletes are done or not. Then everything promised is there, and nothing else."""
-        for path, link in self.leaving.items():
-            if self.polls[link] == "Succeeded":
-                gone = [path, *self.takes.pop(path, [])] if path != GROUP else list(self.there)
-                for one in gone:
-                    self.there.pop(one, None)
-            else:
-                self.unsure.update([path, *self.takes.get(path, [])])
-        self.leaving.clear()
+        for path in list(self.leaving):
+            self._left(path)
         self._look_up(arm)
         for path, tags in self.there.items():
             answer = arm.get(path)
             assert answer.status == 200, f"{path} was promised: {answer.body}"
             assert answer.body.get("tags", {}) == tags, path
+
+    def _left(self, path: str) -> None:
+        """A delete has ended."""
+        if self.polls[self.leaving.pop(path)] == "Succeeded":
+            gone = [path, *self.takes.pop(path, [])] if path != GROUP else list(self.there)
+            for one in gone:
+                self.there.pop(one, None)
+        else:
+            self.unsure.update([path, *self.takes.get(path, [])])
 
     def _look_up(self, arm: Arm) -> None:
         """Learn what became of what nobody answered for."""

@@ -28,6 +28,7 @@ class Secrets:
     def __init__(self, key: bytes) -> None:
         self._fernet = Fernet(base64.urlsafe_b64encode(_derive(key, b"seal")))
         self._link_key = _derive(key, b"link")
+        self._print_key = _derive(key, b"fingerprint")
 
     def seal(self, value: Any) -> str:
         """A JSON value as text that only this installation can read."""
@@ -36,6 +37,10 @@ class Secrets:
     def open(self, sealed: str) -> Any:
         """What was sealed."""
         return orjson.loads(self._fernet.decrypt(sealed.encode()))
+
+    def fingerprint(self, text: str) -> str:
+        """What tells a secret from another one later, without keeping it; of no use without the key."""
+        return hmac.new(self._print_key, text.encode(), hashlib.sha256).hexdigest()
 
     def sign(self, path: str, seconds: int) -> str:
         """The path with a signature that is good for `seconds`."""

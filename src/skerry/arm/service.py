@@ -188,13 +188,9 @@ class ResourceService:
         _refuse_read_only(kind)
         if kind.name == GROUP_TYPE:
             self.check_subscription(resource.subscription)
+            _refuse_leaving(work.resources.get(resource.key))
             return
-        group = self.check_group(work, resource)
-        if group.state == "Deleting":
-            raise Conflict(
-                "ResourceGroupBeingDeleted",
-                f"The resource group '{group.name}' is in deprovisioning state and cannot perform this operation.",
-            )
+        _refuse_leaving(self.check_group(work, resource))
         parent = resource.parent
         if parent is not None and work.resources.get(parent.key) is None:
             raise NotFound(
@@ -340,6 +336,14 @@ def unknown_action(kind: AnyType, name: str) -> BadRequest:
     known = sorted([*kind.actions, *kind.views]) if isinstance(kind, ResourceType) else []
     has = f"It has: {', '.join(known)}." if known else "It has none."
     return BadRequest("InvalidAction", f"'{kind.name}' has no action '{name}' that Skerry supports. {has}")
+
+
+def _refuse_leaving(group: ResourceRow | None) -> None:
+    if group is not None and group.state == "Deleting":
+        raise Conflict(
+            "ResourceGroupBeingDeleted",
+            f"The resource group '{group.name}' is in deprovisioning state and cannot perform this operation.",
+        )
 
 
 def _refuse_read_only(kind: AnyType) -> None:

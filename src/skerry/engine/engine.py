@@ -26,6 +26,7 @@ log = structlog.get_logger()
 
 BATCH = 32  # operations of one transaction; other writers wait for it
 MAX_ATTEMPTS = 8  # at a step that raises what it shouldn't
+LONGEST_DRIFT = 2.0  # seconds between two looks at the clocks; more means that one was set
 RETRY_SECONDS = 1.0  # after a transaction that the database refused
 
 
@@ -49,6 +50,7 @@ class Engine:
         self._idle_seconds, self._placer = idle_seconds, Placer(store)
         self.on_step: Callable[[str, str, float, str], None] = lambda _kind, _step, _seconds, _outcome: None
         self.on_end: Callable[[UnitOfWork, OperationRow], None] = lambda _work, _operation: None
+        self._clock_offset = time.time() - time.monotonic()
         self._wake = threading.Event()
         self._stopping = False
         self._thread = threading.Thread(target=self._loop, name="engine", daemon=True)
@@ -70,11 +72,26 @@ class Engine:
 
     def run_due(self) -> int:
         """Run everything that is due until it naps or ends. Returns how many operations were looked at."""
+        self._follow_clock()
         with self._store.read() as work:
             due = work.operations.due(time.time(), 256)
         for first in range(0, len(due), BATCH):
             self._run(due[first : first + BATCH])
         return len(due)
+
+    def _follow_clock(self) -> None:
+        """Somebody set the clock on, or the machine slept: operations have lost no time by that.
+
+        One that was set back needs nothing here: see `_mind_clock`.
+        """
+        now = time.time()
+        offset = now - time.monotonic()
+        jump = offset - self._clock_offset
+        if jump > LONGEST_DRIFT:
+            log.warning("the clock was set on", seconds=round(jump, 1))
+            with self._store.write() as work:
+                work.operations.shift(jump, now - jump)
+        self._clock_offset = offset
 
     def _loop(self) -> None:
         while not self._stopping:

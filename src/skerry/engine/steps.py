@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from skerry.engine.placer import Placer
 
 
+FAILING_SECONDS = 15.0  # how long a host may say that it can't before the operation fails; it tries every 10 s
+
+
 @dataclass(frozen=True)
 class Hop:
     """Go on with another step at once. An operation may name another in `state["waiter"]`, to be woken at its end."""
@@ -62,6 +65,19 @@ class StepContext:
     service: "ResourceService"
     now: float
     placer: "Placer"
+
+    def failing(self, why: str) -> float:
+        """For how many seconds a host has said that it can't; 0 when `why` is empty.
+
+        What it said before this operation is no reason yet: it may try again.
+        """
+        state = self.operation.state
+        if not why:
+            state.pop("failing_since", None)
+            return 0.0
+        since: float = min(state.get("failing_since", self.now), self.now)
+        state["failing_since"] = since
+        return self.now - since
 
 
 Step = Callable[[StepContext], Outcome]

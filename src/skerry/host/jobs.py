@@ -12,7 +12,8 @@ from skerry.host.errors import HostError, cause
 
 log = structlog.get_logger()
 
-FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
+# Operations are more patient than this (engine/steps.py): one that is sent again is tried again before it fails.
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 10.0
 
 Key = tuple[str, str]
 

@@ -117,6 +117,13 @@ _WAKE_HOSTS = Statement(
     postgresql=_WAITING.where(text("operations.waits_for = ANY(:hosts)")),
 )
 _WAKE = Statement(_WAITING.where(operations.c.id == bindparam("which")))
+_SHIFT = Statement(
+    text(
+        "UPDATE operations SET started = started + :seconds, deadline = deadline + :seconds, "
+        "resume_at = CASE WHEN resume_at > 0 THEN resume_at + :seconds ELSE 0 END "
+        "WHERE status = 'InProgress' AND started <= :before"
+    )
+)
 _ON = Statement(_ROWS.where(operations.c.target == bindparam("target"), _RUNNING))
 _RECENT = Statement(_ROWS.order_by(operations.c.started.desc()).limit(bindparam("limit")))
 _IN_PROGRESS = Statement(_ROWS.where(_RUNNING).order_by(operations.c.started).limit(bindparam("limit")))
@@ -199,6 +206,11 @@ class Operations:
         woken = self._session.run(_WAKE_HOSTS, {"hosts": self._session.array(list(hosts))})
         self.changed = self.changed or bool(woken)
         return woken
+
+    def shift(self, seconds: float, before: float) -> None:
+        """The clock was set on: so are the times of the operations that began `before`."""
+        self._session.run(_SHIFT, {"seconds": seconds, "before": before})
+        self.changed = True
 
     def running(self, target: str) -> Sequence[OperationRow]:
         """Operations in progress on a resource."""

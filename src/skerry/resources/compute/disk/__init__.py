@@ -6,7 +6,7 @@ from msgspec import structs
 
 from skerry.arm.descriptor import AnyType, DeleteContext, PutContext, ResourceType
 from skerry.arm.errors import BadRequest, Conflict
-from skerry.arm.rows import new_operation
+from skerry.arm.rows import new_operation, set_state
 from skerry.resources.compute.disk import steps
 from skerry.resources.compute.disk.model import GIB, TYPE, attached_to, default_properties, expand, in_use
 from skerry.resources.compute.disk.wire import Disk, disk_sku
@@ -50,16 +50,17 @@ def _update(context: PutContext[Disk], old: Disk) -> None:
     new, before = context.new, old.properties
     size = new.properties.disk_size_gb or before.disk_size_gb or 0
     _check_update(context, size, before.disk_size_gb or 0)
-    grown = size != before.disk_size_gb
+    # One that couldn't be made or grown before is tried again by the same request.
+    applies = size != before.disk_size_gb or context.row.state == "Failed"
     new.zones, new.managed_by = old.zones, None
     new.sku = disk_sku(new.sku.name) if new.sku else old.sku
     new.properties = structs.replace(
         before,
         disk_size_gb=size,
         disk_size_bytes=size * GIB,
-        provisioning_state="Updating" if grown else "Succeeded",
+        provisioning_state="Updating" if applies else "Succeeded",
     )
-    if grown:
+    if applies:
         context.operation = new_operation(context.row, steps.APPLY.name, seconds=steps.APPLY_SECONDS)
 
 
@@ -84,7 +85,7 @@ def _check_update(context: PutContext[Disk], size: int, before: int) -> None:
 
 def _delete(context: DeleteContext) -> OperationRow:
     operation = new_operation(context.row, steps.DELETE.name, seconds=steps.DELETE_SECONDS)
-    context.row.state = "Deleting"
+    set_state(context.row, "Deleting")
     context.work.resources.save(context.row)
     return operation
 

@@ -6,7 +6,7 @@ disk-delete  start: want it gone ──▶ await: until the host has it no more 
 
 from skerry.arm.errors import ErrorDetail
 from skerry.arm.rows import model_of, set_state
-from skerry.engine.steps import Done, Hop, Nap, OperationFailed, OperationKind, Outcome, StepContext
+from skerry.engine.steps import FAILING_SECONDS, Done, Hop, Nap, OperationFailed, OperationKind, Outcome, StepContext
 from skerry.placement import Request, sentence
 from skerry.resources.compute.disk.model import architecture, place, spec_of
 from skerry.resources.compute.disk.wire import Disk
@@ -41,8 +41,13 @@ def _await(context: StepContext) -> Outcome:
         set_state(context.row, "Succeeded")
         context.work.resources.save(context.row)
         return Done()
-    if seen is not None and seen.message:
-        raise OperationFailed("DiskNotReady", f"The disk '{context.row.name}' couldn't be made: {seen.message}")
+    why = seen.message if seen is not None else ""
+    if context.failing(why) > FAILING_SECONDS:
+        raise OperationFailed(
+            "DiskNotReady",
+            f"The disk '{context.row.name}' couldn't be made or grown: {why}. What there was of it is kept: send the "
+            "same request again once that is mended, or delete the disk.",
+        )
     return Nap(2, host)
 
 

@@ -54,7 +54,14 @@ def create(context: PutContext[VirtualMachine]) -> None:
     check_quota(context.work, size, context.new.location or "")
     if context.new.zones is not None and len(context.new.zones) != 1:
         raise invalid("A virtual machine can be in one zone only.", "zones")
-    context.row.private = {"vm": str(uuid.uuid4()), "host": "", "power": "running", "start": 1, "restart": 0}
+    context.row.private = {
+        "vm": str(uuid.uuid4()),
+        "host": "",
+        "power": "running",
+        "start": 1,
+        "restart": 0,
+        "unmade": True,
+    }
     check_nics(context, properties.network_profile)
     check_nic_count(context.new, size)
     storage = properties.storage_profile
@@ -227,6 +234,7 @@ def _check_os_profile(context: PutContext[VirtualMachine], profile: OsProfile | 
         linux.disable_password_authentication = profile.admin_password is None
     _keep_password(context, profile, has_keys=bool(keys), linux=linux)
     context.row.private["custom_data"] = _base64(profile.custom_data, "customData")
+    _remember(context, "customData", profile.custom_data)
     profile.custom_data = None
     if profile.secrets:
         raise invalid("Certificates from a key vault are not supported: leave secrets out.", "osProfile.secrets")
@@ -249,7 +257,15 @@ def _keep_password(
         return
     check_password(profile.admin_password)
     context.row.private["password_hash"] = hash_password(profile.admin_password)
+    _remember(context, "adminPassword", profile.admin_password)
     profile.admin_password = None
+
+
+def _remember(context: PutContext[VirtualMachine], name: str, secret: str | None) -> None:
+    """So that the same PUT sent again can be told from one that wants another secret."""
+    if secret is not None:
+        fingerprint = context.service.installation.secrets.fingerprint(secret)
+        context.row.private.setdefault("given", {})[name] = fingerprint
 
 
 def keep_user_data(context: PutContext[VirtualMachine]) -> None:

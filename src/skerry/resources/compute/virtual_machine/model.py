@@ -3,7 +3,8 @@
 `row.private`: `vm` (vmId), `host` ("" while deallocated), `leaving` (the host that it is to be gone from), `placement`
 (why it is where it is, see `decision`), `power` (running or stopped: what is wanted), `start` and
 `restart` (orders given so far), `hard`, `image` (id of its image, None for a specialised disk), `password_hash`,
-`custom_data`, `user_data`, `provisioned` (the guest has reported Ready).
+`custom_data`, `user_data`, `provisioned` (the guest has reported Ready), `unmade` (its creation has not
+succeeded yet: the same PUT tries again), `given` (fingerprints of the secrets in the PUT).
 """
 
 import json

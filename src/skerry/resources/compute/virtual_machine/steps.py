@@ -16,7 +16,7 @@ import structlog
 from skerry.arm.errors import ErrorDetail
 from skerry.arm.ids import parse_id
 from skerry.arm.rows import body_of, model_of, set_body, set_state
-from skerry.engine.steps import Done, Hop, Nap, OperationFailed, OperationKind, Outcome, StepContext
+from skerry.engine.steps import FAILING_SECONDS, Done, Hop, Nap, OperationFailed, OperationKind, Outcome, StepContext
 from skerry.hostspec import VmObserved
 from skerry.placement import Choice, Request, sentence
 from skerry.resources.compute.catalogue.sizes import get_size
@@ -38,7 +38,7 @@ log = structlog.get_logger()
 PROVISION_SECONDS = 20 * 60.0
 POWER_SECONDS = 10 * 60.0
 DELETE_SECONDS = 10 * 60.0
-FAILING_SECONDS = 15.0  # how long a host may fail to start a VM before the operation does
+_STARTED = ("running", "stopped")  # powers of a VM whose order to start was carried out
 LOG_TAIL = 2000
 
 
@@ -114,6 +114,14 @@ def _allocate(context: StepContext) -> Outcome:
     return Hop("await_running")
 
 
+def _create(context: StepContext) -> Outcome:
+    """Also of a VM whose creation failed, with what of it was made."""
+    seen = observed(context.work, context.row) if _host(context) else None
+    if seen is not None and seen.power == "stopped":
+        context.row.private["start"] = _number(context, "start")
+    return _allocate(context)
+
+
 def _start(context: StepContext) -> Outcome:
     if not context.row.private["host"]:
         context.row.private["start"] = _number(context, "start")
@@ -127,11 +135,25 @@ def _start(context: StepContext) -> Outcome:
 
 def _await_running(context: StepContext) -> Outcome:
     seen = observed(context.work, context.row)
-    if seen is None or seen.start_generation < context.row.private["start"] or seen.power != "running":
+    if seen is None or seen.start_generation < context.row.private["start"] or seen.power not in _STARTED:
         _fail_if_stuck(context, seen)
         return Nap(1, _host(context))
+    if seen.power == "stopped" and context.operation.kind == START.name and "start" not in context.operation.state:
+        return Hop("start")  # it seemed to run when the order came
     if context.operation.kind == CREATE.name and _vm(context).properties.os_profile is not None:
         return Hop("await_ready")
+    return _finish_started(context, seen)
+
+
+def _finish_started(context: StepContext, seen: VmObserved) -> Outcome:
+    """It has run, which is what was asked for. A guest that has been powered off since is none of our business."""
+    if seen.power == "stopped" and seen.message:
+        raise OperationFailed(
+            "VMStartFailed",
+            f"VM '{context.row.name}' was started and has ended again: {seen.message}. Its disks are kept; start it "
+            "again.",
+        )
+    context.row.private.pop("unmade", None)
     return _finish(context)
 
 
@@ -142,12 +164,7 @@ def _fail_if_stuck(context: StepContext, seen: VmObserved | None) -> None:
     disk_problem = context.work.hosts.problem(host, "disk", disk.private["disk"]) if disk else None
     why = (seen.message if seen and seen.power == "failed" else "") or (disk_seen.message if disk_seen else "")
     why = why or disk_problem or ""
-    if not why:
-        context.operation.state.pop("failing_since", None)
-        return
-    state = context.operation.state
-    since = state["failing_since"] = min(state.get("failing_since", context.now), context.now)
-    if context.now - since > FAILING_SECONDS:
+    if context.failing(why) > FAILING_SECONDS:
         raise OperationFailed(
             "VMStartFailed",
             f"VM '{context.row.name}' could not be started: {why.rstrip('.')}. Its disks are kept; start it again.",
@@ -160,6 +177,7 @@ def _await_ready(context: StepContext) -> Outcome:
         return Nap(2, _host(context))
     if seen.health == "ready":
         context.row.private["provisioned"] = True
+        context.row.private.pop("unmade", None)
         _forget_secrets(context)
         return _finish(context)
     if seen.health == "failed":
@@ -212,10 +230,10 @@ def _restart(context: StepContext) -> Outcome:
 def _await_restarted(context: StepContext) -> Outcome:
     seen = observed(context.work, context.row)
     wanted = context.row.private["restart"]
-    if seen is None or seen.restart_generation < wanted or seen.power != "running":
+    if seen is None or seen.restart_generation < wanted or seen.power not in _STARTED:
         _fail_if_stuck(context, seen)
         return Nap(1, _host(context))
-    return _finish(context)
+    return _finish_started(context, seen)
 
 
 def _resize(context: StepContext) -> Outcome:
@@ -359,7 +377,7 @@ def _power_timed_out(context: StepContext) -> ErrorDetail:
 _RUN = {"await_running": _await_running, "await_ready": _await_ready}
 _GO = {"leave": _leave, "await_gone": _await_gone}
 
-CREATE = OperationKind("vm-create", {"start": _allocate, **_RUN}, timed_out=_provisioning_timed_out)
+CREATE = OperationKind("vm-create", {"start": _create, **_RUN}, timed_out=_provisioning_timed_out)
 START = OperationKind("vm-start", {"start": _start, **_RUN}, timed_out=_power_timed_out)
 STOP = OperationKind("vm-stop", {"start": _stop, "await_stopped": _await_stopped}, timed_out=_power_timed_out)
 RESTART = OperationKind(

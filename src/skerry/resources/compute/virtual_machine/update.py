@@ -39,7 +39,7 @@ def update(context: PutContext[VirtualMachine], old: VirtualMachine) -> None:
     properties.time_created, properties.instance_view = before.time_created, None
     properties.diagnostics_profile = properties.diagnostics_profile or before.diagnostics_profile
     properties.storage_profile = _storage(before.storage_profile, properties.storage_profile)
-    properties.os_profile = _os_profile(before.os_profile, properties.os_profile)
+    properties.os_profile = _os_profile(context, before.os_profile, properties.os_profile)
     context.links += context.work.resources.links_from(context.row.key, "disk")
     keep_user_data(context)
     _nics(context, old)
@@ -84,17 +84,25 @@ def _os_disk(old: OsDisk, new: OsDisk) -> None:
     old.delete_option = new.delete_option or old.delete_option
 
 
-def _os_profile(before: OsProfile | None, now: OsProfile | None) -> OsProfile | None:
+def _os_profile(
+    context: PutContext[VirtualMachine], before: OsProfile | None, now: OsProfile | None
+) -> OsProfile | None:
     if now is None:
         return before
     if before is None:
         return keep("osProfile", before, now)
     keep("osProfile.computerName", before.computer_name, now.computer_name)
     keep("osProfile.adminUsername", before.admin_username, now.admin_username)
-    keep("osProfile.adminPassword", None, now.admin_password)
-    keep("osProfile.customData", None, now.custom_data)
+    _keep_secret(context, "adminPassword", now.admin_password)
+    _keep_secret(context, "customData", now.custom_data)
     _linux(before.linux_configuration, now.linux_configuration)
     return before
+
+
+def _keep_secret(context: PutContext[VirtualMachine], name: str, now: str | None) -> None:
+    """The same PUT may come again, with the same secret; only its fingerprint is kept."""
+    fingerprint = context.service.installation.secrets.fingerprint(now) if now is not None else None
+    keep(f"osProfile.{name}", context.row.private.get("given", {}).get(name), fingerprint)
 
 
 def _linux(before: LinuxConfiguration | None, now: LinuxConfiguration | None) -> None:
@@ -143,6 +151,9 @@ def _size(context: PutContext[VirtualMachine], old: VirtualMachine) -> None:
         context.operation = new_operation(
             context.row, steps.RESIZE.name, seconds=steps.POWER_SECONDS, state={"from": before.name}
         )
+    elif context.row.private.get("unmade"):
+        properties.provisioning_state = "Creating"
+        context.operation = new_operation(context.row, steps.CREATE.name, seconds=steps.PROVISION_SECONDS)
     elif allocated:
         properties.provisioning_state = "Updating"
         context.operation = new_operation(context.row, steps.REAPPLY.name, seconds=steps.POWER_SECONDS)
