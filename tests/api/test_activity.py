@@ -111,12 +111,10 @@ def test_a_refusal_is_logged_without_what_was_sent(arm: Arm) -> None:
 
 def test_a_failed_operation_ends_with_its_cause(arm: Arm) -> None:
     group = arm.group()
-    arm.host.storage.fail_next("ensure", "no space left on device")
-    path = f"{group}/providers/Microsoft.Compute/disks/data"
-    body = {"location": "local", "properties": {"creationData": {"createOption": "Empty"}, "diskSizeGB": 4}}
-    arm.wait(arm.put(path, body))
+    body = arm.vm_body(arm.nic(group), hardwareProfile={"vmSize": "Standard_E32s_v5"})
+    arm.wait(arm.put(f"{group}/providers/Microsoft.Compute/virtualMachines/large", body))
     (event,) = events(arm, "status eq 'Failed'")
-    assert "no space left" in event["properties"]["statusMessage"]
+    assert "no room" in event["properties"]["statusMessage"]
 
 
 def test_a_flood_of_refusals_leaves_a_bounded_trace(arm: Arm, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -291,11 +291,25 @@ def test_a_clock_that_was_set_back_stalls_nothing(world: World, monkeypatch: pyt
     operation, _ = world.see(identifier)
     assert operation.resume_at == now - 3600 + LONGEST_NAP
     assert operation.deadline < now - 3600 + 101
+    monotonic = time.monotonic()
+    monkeypatch.setattr("skerry.engine.engine.time.monotonic", lambda: monotonic + 102)
     monkeypatch.setattr("skerry.engine.engine.time.time", lambda: now - 3600 + 102)
     with world.store.write() as work:
         work.operations.wake(identifier=identifier)
     engine.run_due()
     assert world.see(identifier)[0].status == "Failed"
+
+
+def test_a_clock_that_was_set_on_takes_no_time_from_what_is_under_way(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, engine, now = world.begin("nap", seconds=100), world.engine(), time.time()
+    engine.run_due()
+    monkeypatch.setattr("skerry.engine.engine.time.time", lambda: now + 3600)
+    engine.run_due()
+    operation, _ = world.see(old)
+    assert operation.status == "InProgress"
+    assert now + 3600 < operation.deadline < now + 3702
 
 
 def test_the_steps_taken_are_remembered_and_told(world: World) -> None:
