@@ -20,7 +20,7 @@ from skerry.arm.service import ResourceService
 from skerry.engine.placer import Placer
 from skerry.engine.steps import Done, Hop, Nap, OperationKind, Outcome, StepContext
 from skerry.engine.trace import record
-from skerry.store import LONGEST_NAP, OperationRow, Store, UnitOfWork
+from skerry.store import LONGEST_NAP, OperationRow, Store, StoreUnavailable, UnitOfWork
 
 log = structlog.get_logger()
 
@@ -28,6 +28,25 @@ BATCH = 32  # operations of one transaction; other writers wait for it
 MAX_ATTEMPTS = 8  # at a step that raises what it shouldn't
 LONGEST_DRIFT = 2.0  # seconds between two looks at the clocks; more means that one was set
 RETRY_SECONDS = 1.0  # after a transaction that the database refused
+
+
+class Outage:
+    """Says once that the database is away, and once that it is back."""
+
+    def __init__(self) -> None:
+        self._said = ""
+
+    def log(self, error: StoreUnavailable) -> None:
+        """It is away."""
+        if str(error) != self._said:
+            self._said = str(error)
+            log.warning("operations wait for the database", cause=str(error))
+
+    def over(self) -> None:
+        """It is there."""
+        if self._said:
+            self._said = ""
+            log.info("operations go on")
 
 
 class Engine:
@@ -50,6 +69,7 @@ class Engine:
         self._idle_seconds, self._placer = idle_seconds, Placer(store)
         self.on_step: Callable[[str, str, float, str], None] = lambda _kind, _step, _seconds, _outcome: None
         self.on_end: Callable[[UnitOfWork, OperationRow], None] = lambda _work, _operation: None
+        self._outage = Outage()
         self._clock_offset = time.time() - time.monotonic()
         self._wake = threading.Event()
         self._stopping = False
@@ -99,9 +119,19 @@ class Engine:
             try:
                 if not self.run_due():
                     self._wake.wait(self._pause())
+                self._outage.over()
+            except StoreUnavailable as error:
+                self._outage.log(error)
+                self._rest()
             except Exception:
                 log.exception("operations could not be run; trying again")
-                self._wake.wait(RETRY_SECONDS)
+                self._rest()
+
+    def _rest(self) -> None:
+        """Whatever wakes it up: without a database there is nothing to do sooner."""
+        end = time.monotonic() + RETRY_SECONDS
+        while not self._stopping and time.monotonic() < end:
+            time.sleep(0.1)
 
     def _pause(self) -> float:
         now = time.time()
@@ -116,6 +146,8 @@ class Engine:
                 for operation in work.operations.get_due(identifiers, time.time()):
                     while not self._stopping and self._step(work, operation):
                         pass
+        except StoreUnavailable:
+            raise
         except Exception:
             if len(identifiers) > 1:
                 for identifier in identifiers:
@@ -161,8 +193,8 @@ class Engine:
                 return kind.steps[operation.step](context)
         except ArmError as error:
             found = error.detail
-        except Exception:
-            if work.lost:
+        except Exception as error:
+            if work.lost or self._store.outage(error):
                 raise
             log.exception("operation step failed", operation=operation.id, step=operation.step)
             found = None
@@ -216,8 +248,8 @@ class Engine:
                 detail = cause(context)
                 kind.on_failure(context, detail)
                 self._end(work, operation, "Failed", detail)
-        except Exception:
-            if work.lost:
+        except Exception as error:
+            if work.lost or self._store.outage(error):
                 raise
             log.exception("operation could not be ended", operation=operation.id)
             operation.status, operation.ended, operation.error = "InProgress", None, None

@@ -79,6 +79,7 @@ class Agent:
         self._network_problems: tuple[Problem, ...] = ()
         self._network_again = 0.0
         self._revision = 0
+        self._trouble = ""  # why the last round failed
         self._reported: tuple[Observed, float] | None = None
         self._login = LoginWatch(network.greets, self._wake.set)
         guests.changed = self._wake.set
@@ -134,8 +135,11 @@ class Agent:
             self._wake.clear()
             try:
                 self._round()
-            except Exception:
-                log.exception("a round of convergence failed; trying again")
+                self._trouble = ""
+            except Exception as error:
+                if str(error) != self._trouble:
+                    log.exception("a round of convergence failed; trying again")
+                self._trouble = str(error)
             self._wake.wait(ROUND)
 
     def _round(self) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from sqlalchemy import Connection, text
 
 from skerry.store.activity import Activity
-from skerry.store.database import Database
+from skerry.store.database import Database, StoreUnavailable
 from skerry.store.hosts import Hosts, LastReports
 from skerry.store.leases import Leases
 from skerry.store.operations import Operations, Origin
@@ -129,6 +129,10 @@ class Store:
             self.on_spec_change()
         if work.operations.changed:
             self.on_operation_change()
+
+    def outage(self, error: BaseException) -> bool:
+        """Whether an exception inside a unit of work means that the database is at fault: full, read-only, away."""
+        return isinstance(error, StoreUnavailable) or self._database.outage(error)
 
     @property
     def waiting(self) -> int:
