@@ -32,8 +32,11 @@ class Server:
             shutil.chown(folder, _user())
         self._run("initdb", "-D", "data", "-A", "trust", "-U", "skerry", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync")
         self.start()
-        self._template = self.create("template")
-        prepare(self._template)
+        try:
+            prepare(self.create("template"))
+        except BaseException:
+            self.stop(signal.SIGQUIT)
+            raise
 
     def _run(self, program: str, *arguments: str) -> None:
         command = [*self._as, str(self._binaries / program), *arguments]

@@ -8,7 +8,8 @@ from typing import Any, Literal, NamedTuple
 import orjson
 from sqlalchemy import and_, bindparam, case, func, insert, or_, select, text, update
 
-from skerry.store.sql import Row, Session, Statement
+from skerry.store.drivers import Row
+from skerry.store.sql import Session, Statement
 from skerry.store.tables import operations
 
 Status = Literal["InProgress", "Succeeded", "Failed", "Canceled"]

@@ -11,8 +11,9 @@ from typing import Any
 import orjson
 from sqlalchemy import and_, bindparam, delete, func, insert, select, text
 
+from skerry.store.drivers import Row
 from skerry.store.search import Search
-from skerry.store.sql import Row, Session, Statement, upsert
+from skerry.store.sql import Session, Statement, upsert
 from skerry.store.tables import links, resources, tags
 
 

@@ -5,16 +5,27 @@ takes several times what the statement does. `Session.connection` is SQLAlchemy'
 for what is rare or built as it goes.
 """
 
-import json
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
-from typing import Any
+from itertools import count
+from typing import Any, NamedTuple
 
 from sqlalchemy import ClauseElement, Connection, Dialect, Table, TextClause, text
 
-Row = tuple[Any, ...]
-_IN_TRANSACTION = 2  # PQTRANS_INTRANS of libpq
+from skerry.store.drivers import Driver, PostgresqlDriver, Row, SqliteDriver, Values
+
+_labels = count()
+_NONE: Values = {}
+
+
+class Form(NamedTuple):
+    """A statement in one database's words. `names`: of its parameters, in order; `fixed`: those that never change."""
+
+    text: str
+    fixed: dict[str, Any]
+    names: tuple[str, ...]
+    label: bytes
 
 
 class Statement:
@@ -22,15 +33,16 @@ class Statement:
 
     def __init__(self, construct: ClauseElement, *, postgresql: ClauseElement | None = None) -> None:
         self._constructs = {"sqlite": construct, "postgresql": construct if postgresql is None else postgresql}
-        self._compiled: dict[str, tuple[str, dict[str, Any]]] = {}
+        self._forms: dict[str, Form] = {}
 
-    def on(self, dialect: str) -> tuple[str, dict[str, Any]]:
-        """The text, and the values of the parameters that never change."""
-        found = self._compiled.get(dialect)
+    def on(self, dialect: str) -> Form:
+        """The statement for one database."""
+        found = self._forms.get(dialect)
         if found is None:
-            compiled = self._constructs[dialect].compile(dialect=_dialect(dialect))
+            compiled: Any = self._constructs[dialect].compile(dialect=_dialect(dialect))
             fixed = {name: value for name, value in compiled.params.items() if value is not None}
-            found = self._compiled[dialect] = (str(compiled), fixed)
+            label = b"skerry_%d" % next(_labels)
+            found = self._forms[dialect] = Form(str(compiled), fixed, tuple(compiled.positiontup or ()), label)
         return found
 
 
@@ -40,10 +52,10 @@ def _dialect(name: str) -> Dialect:
         from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 
         return SQLiteDialect_pysqlite(paramstyle="named")
-    from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
+    from sqlalchemy.dialects.postgresql.base import PGDialect
 
-    make: Callable[..., Dialect] = PGDialect_psycopg
-    return make(paramstyle="pyformat")
+    make: Callable[..., Dialect] = PGDialect
+    return make(paramstyle="numeric_dollar")
 
 
 def upsert(table: Table, fixed: Collection[str] = ()) -> TextClause:
@@ -71,11 +83,10 @@ class Session:
         self._connection = connection
         self.dialect = connection.dialect.name
         raw: Any = connection.connection.driver_connection
-        self._raw = raw
-        self._cursor = raw.cursor(binary=True) if self.dialect == "postgresql" else raw.cursor()
-        self._control = raw.cursor()
+        self._driver: Driver = SqliteDriver(raw) if self.dialect == "sqlite" else PostgresqlDriver(raw)
         self._savepoints = 0
         self._unmade: list[str] = []
+        self._over = ""  # the savepoint that is over, but not released yet: the next one says so in the same breath
 
     @property
     def connection(self) -> Connection:
@@ -85,46 +96,38 @@ class Session:
 
     def array(self, values: list[str]) -> Any:
         """A list as a parameter: of `json_each` in SQLite, of `ANY` in PostgreSQL."""
-        return values if self.dialect == "postgresql" else json.dumps(values)
+        return self._driver.array(values)
 
-    def rows(self, statement: Statement, values: Mapping[str, Any] | None = None) -> list[Row]:
+    def control(self, sql: str) -> None:
+        """BEGIN, COMMIT and their like: text without parameters; on PostgreSQL several take one round trip."""
+        self._driver.control(sql)
+
+    def rows(self, statement: Statement, values: Values = _NONE) -> list[Row]:
         """All rows of a query."""
-        sql, fixed = statement.on(self.dialect)
-        self._cursor.execute(sql, {**fixed, **(values or {})} if fixed else values or ())
-        found: list[Row] = self._cursor.fetchall()
-        return found
+        return self._driver.run(statement, values)
 
-    def first(self, statement: Statement, values: Mapping[str, Any] | None = None) -> Row | None:
+    def first(self, statement: Statement, values: Values = _NONE) -> Row | None:
         """The first row of a query; None when there is none."""
-        found = self.rows(statement, values)
+        found = self._driver.run(statement, values)
         return found[0] if found else None
 
-    def run(self, statement: Statement, values: Mapping[str, Any]) -> int:
+    def run(self, statement: Statement, values: Values) -> int:
         """Write; how many rows it was."""
-        if self._unmade:
-            self._make_savepoints()
-        sql, fixed = statement.on(self.dialect)
-        self._cursor.execute(sql, {**fixed, **values} if fixed else values)
-        return int(self._cursor.rowcount)
+        self._make_savepoints()
+        self._driver.run(statement, values)
+        return self._driver.count
 
-    def returning(self, statement: Statement, values: Mapping[str, Any]) -> list[Row]:
+    def returning(self, statement: Statement, values: Values) -> list[Row]:
         """Write, with a RETURNING clause: what it returns."""
-        if self._unmade:
-            self._make_savepoints()
-        return self.rows(statement, values)
+        self._make_savepoints()
+        return self._driver.run(statement, values)
 
-    def many(self, statement: Statement, rows: Sequence[Mapping[str, Any]]) -> None:
+    def many(self, statement: Statement, rows: Sequence[Values]) -> None:
         """Write once for each of `rows`."""
         if not rows:
             return
-        if self._unmade:
-            self._make_savepoints()
-        sql, fixed = statement.on(self.dialect)
-        self._cursor.executemany(sql, [{**fixed, **row} for row in rows] if fixed else rows)
-
-    def control(self, sql: str) -> None:
-        """BEGIN, COMMIT and their like: text without parameters, on PostgreSQL several in one round trip."""
-        self._control.execute(sql)
+        self._make_savepoints()
+        self._driver.many(statement, rows)
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:
@@ -143,18 +146,22 @@ class Session:
         if name in self._unmade:
             del self._unmade[self._unmade.index(name) :]
             return
+        # One that was over inside of this one goes with it.
+        self._over = name
         if undo:
             self.control(undo)
-        self.control(f"RELEASE SAVEPOINT {name}")
 
     def _make_savepoints(self) -> None:
-        for name in self._unmade:
-            self.control(f"SAVEPOINT {name}")
+        if not self._unmade:
+            return
+        over = [f"RELEASE SAVEPOINT {self._over}"] if self._over else []
+        self.control("; ".join([*over, *(f"SAVEPOINT {name}" for name in self._unmade)]))
+        self._over = ""
         self._unmade.clear()
 
     def end(self, sql: str) -> None:
         """End the transaction with COMMIT or ROLLBACK."""
-        self._savepoints = 0
+        self._savepoints, self._over = 0, ""
         self._unmade.clear()
         self.control(sql)
         if self._connection.in_transaction():  # SQLAlchemy's own idea of one, begun by its first statement
@@ -163,14 +170,12 @@ class Session:
     @property
     def closed(self) -> bool:
         """Whether the server has ended the connection."""
-        return self.dialect == "postgresql" and bool(self._raw.closed)
+        return self._driver.closed
 
     @property
     def lost(self) -> bool:
         """Whether the database has given up the transaction: a COMMIT would keep nothing of it."""
-        if self.dialect == "sqlite":
-            return not self._raw.in_transaction
-        return bool(self._raw.info.transaction_status != _IN_TRANSACTION)
+        return self._driver.lost
 
     def close(self) -> None:
         """Close the connection, whatever state it is in."""

@@ -3,7 +3,9 @@
 import itertools
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
+import psycopg
 import pytest
 from tests.postgresql import Server
 
@@ -81,11 +83,13 @@ def test_pages_together_have_all_in_order(store: Store, name: str) -> None:
 
 def plan(search: Search, work: UnitOfWork) -> str:
     """How the database would find the keys."""
-    sql, fixed = search.statement.on(work.connection.dialect.name)
-    values = {**fixed, **search.values, "after": "", "limit": 7}
-    explain = "EXPLAIN " if work.connection.dialect.name == "postgresql" else "EXPLAIN QUERY PLAN "
-    cursor = work.connection.connection.cursor()
-    cursor.execute(explain + sql, values)
+    form = search.statement.on(work.session.dialect)
+    values = {**form.fixed, **search.values, "after": "", "limit": 7}
+    raw: Any = work.connection.connection.driver_connection
+    if work.session.dialect == "sqlite":
+        cursor = raw.execute(f"EXPLAIN QUERY PLAN {form.text}", values)
+    else:
+        cursor = psycopg.RawCursor(raw).execute(f"EXPLAIN {form.text}".encode(), [values[name] for name in form.names])
     return "\n".join(row[-1] for row in cursor.fetchall())
 
 
