@@ -18,7 +18,7 @@ test: system-tests dev az sdk ## everything the tests need, then all of them
 	@SKERRY_AZ=$(CURDIR)/.venv-az/bin/az SKERRY_SDK_PYTHON=$(CURDIR)/.venv-sdk/bin/python .venv/bin/pytest tests/system
 
 test-durable: dev ## every operation dying at every moment, on a fake host
-	@SKERRY_DEATHS=0 .venv/bin/pytest -n auto tests/engine
+	@SKERRY_DEATHS=0 SKERRY_SIGKILLS=20 SKERRY_EXAMPLES=2000 .venv/bin/pytest -n auto --timeout 7200 tests/engine
 
 test-kills: dev ## what the usual tests have a sample of: Skerry killed at every moment, and many cycles
 	@$(SUDO) .venv/bin/pytest tests/system -m kills

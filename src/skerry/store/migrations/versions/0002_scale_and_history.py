@@ -43,8 +43,9 @@ def upgrade() -> None:
 def _fill_tags(connection: sa.Connection) -> None:
     resources, tags = tables.resources, tables.tags
     for row in connection.execute(sa.select(resources.c.key, resources.c.body)).all():
-        found = msgspec.json.decode(row.body).get("tags") or {}
-        rows = [{"resource": row.key, "name": name.lower(), "value": value} for name, value in found.items()]
+        # The first release took names that differ in nothing but case.
+        found = {name.lower(): value for name, value in (msgspec.json.decode(row.body).get("tags") or {}).items()}
+        rows = [{"resource": row.key, "name": name, "value": value} for name, value in found.items()]
         if rows:
             connection.execute(sa.insert(tags), rows)
 
