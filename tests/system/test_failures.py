@@ -86,6 +86,7 @@ def test_a_full_state_folder(real: Real, nic: str) -> None:
         assert "full" in str(error)
         assert "once that is mended" in str(error)
         assert real.get(vm_path())["name"] == "vm"
+        assert "Make room" in real.skerry("down", check=False)
         os.kill(qemu, signal.SIGKILL)
         until(lambda: process.look_up(qemu) is None, 20, "QEMU is gone")
     until(lambda: bool(real.qemus(vm)), 60, "the VM is started again")

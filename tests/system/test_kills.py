@@ -146,3 +146,33 @@ def killed_at(real: Real, moment: Moment, request: Callable[[], object]) -> None
     os.kill(pid, signal.SIGKILL)
     sending.join()
     until(lambda: process.look_up(pid) is None, 10, "the server's end")
+
+
+@pytest.mark.kills
+@pytest.mark.timeout(900)
+def test_a_real_guest_is_provisioned_through_kills(real: Real) -> None:
+    """Killed while it boots, again while it provisions: it never notices, and is deleted through a kill."""
+    real.skerry("image", "build", "debian-12")
+    image = {"publisher": "Debian", "offer": "debian-12", "sku": "12-gen2", "version": "latest"}
+    nic = real.network()
+    known = "SELECT id FROM host_observed WHERE kind = 'image' AND id LIKE 'debian-12%'"
+    until(lambda: bool(real.query(known)), 60, "the image is known")
+    real.call("PUT", vm_path(), real.from_image(nic, image))
+    for words in ("Linux version", "cloud-init"):
+        until(lambda words=words: words in console(real), 300, words)  # type: ignore[misc]
+        real.kill()
+        real.up()
+    assert real.settled(seconds=600) == "Succeeded", real.log()
+    vm = real.vm_id()
+    (pid,) = real.qemus(vm)
+    assert pid == real.record(vm).pid
+    assert console(real).count("Linux version") == 1
+    killed_at(real, noted('"reason": "asked"'), lambda: real.call("DELETE", vm_path()))
+    real.up()
+    until(lambda: real.get(vm_path()) is None, 60, "the VM is gone")
+    real.clean()
+
+
+def console(real: Real) -> str:
+    """What the guest printed."""
+    return "".join(path.read_text(errors="replace") for path in sorted(real.state.glob("vms/*/serial.log*")))

@@ -33,7 +33,13 @@ def down(state: Path, keep_vms: bool) -> None:
 
 
 def _stop(server: Running, state: Path, keep_vms: bool) -> None:
-    write_json(state / STOP_FILE, {"keep_vms": keep_vms})
+    try:
+        write_json(state / STOP_FILE, {"keep_vms": keep_vms})
+    except OSError as error:
+        raise CliError(
+            f"{state / STOP_FILE} can't be written: {error.strerror}. Nothing was stopped. Make room there first, or "
+            f"stop Skerry alone with `kill {server.pid}`: guests run on."
+        ) from error
     try:
         os.kill(server.pid, signal.SIGTERM)
     except ProcessLookupError:

@@ -276,6 +276,25 @@ def test_a_guest_whose_record_is_gone_is_known_by_its_process(host: Host, damage
     assert process.look_up(before.pid) is None
 
 
+def test_a_guest_whose_monitor_is_gone_is_kept_and_can_be_ended(host: Host) -> None:
+    vm = host.boot()
+    pid = host.record(vm).pid
+    host.restart_skerry((host.folder(vm) / "qmp.sock").unlink)
+    assert (host.machine(vm).process, host.machine(vm).state) == (True, "running")
+    assert "runs but doesn't answer" in host.machine(vm).message
+    host.compute.kill(vm.id)
+    assert process.look_up(pid) is None
+    host.boot(vm)
+    assert host.machine(vm).message == ""
+
+
+def test_memory_that_is_not_there(host: Host) -> None:
+    vm = host.vm(memory_bytes=1 << 50)
+    with pytest.raises(HostError, match=r"(?i)memory"):
+        host.compute.start(vm, [host.disk(vm)], [])
+    assert process.find_qemu(vm.id) is None
+
+
 def test_what_a_kill_left_of_a_folder_is_found_or_removed(host: Host) -> None:
     vm = host.vm()
 

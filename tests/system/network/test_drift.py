@@ -18,8 +18,8 @@ from skerry.host.compute.qemu import process
 from skerry.host.errors import HostError
 from skerry.host.network import netns, nftables
 from skerry.host.network.names import Names, tap_name
-from skerry.host.network.routed import SURE_SECONDS
 
+LIMIT = 60.0  # a loaded machine; well below SURE_SECONDS, at which everything is applied whatever was noticed
 CLOSED = rule(100, "Inbound", "Deny", 81)
 NET = vnet(1, port(1, "10.0.0.4", nsg="n"), port(2, "10.0.0.5", nsg="n"), port(3, "10.0.0.6"), nsgs=[nsg("n", CLOSED)])
 
@@ -111,4 +111,4 @@ SPOILS: dict[str, Callable[[Network], object]] = {
 @pytest.mark.parametrize("spoil", SPOILS)
 def test_it_is_mended(network: Network, spoil: str) -> None:
     SPOILS[spoil](network)
-    until(network.is_sound, SURE_SECONDS - 10, f"mended after: {spoil}")
+    until(network.is_sound, LIMIT, f"mended after: {spoil}")

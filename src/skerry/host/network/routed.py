@@ -39,7 +39,7 @@ from skerry.hostspec import VnetSpec
 
 log = structlog.get_logger()
 
-WATCH_SECONDS, SURE_SECONDS, AGAIN_SECONDS = 1.0, 30.0, 5.0
+WATCH_SECONDS, SURE_SECONDS, AGAIN_SECONDS = 1.0, 300.0, 5.0
 
 Problem = tuple[str, str, str]
 """(kind, id, message) as in `Observed.problems`; kind is `vnet`, `publicAddress` or `network`."""

@@ -10,6 +10,9 @@ log = structlog.get_logger()
 ROOT = Path("/sys/fs/cgroup")
 MIB = 1 << 20
 PERIOD = 100_000
+# What one vCPU counts when guests compete, and the kernel's limits. All guests together count as one for the host.
+SHARES_V1, MOST_V1 = 1024, 262_144
+WEIGHT_V2, MOST_V2 = 100, 10_000
 
 # QEMU's own: TCG's code cache (256 MiB) and tables, device state, I/O buffers.
 OVERHEAD = 768 * MIB
@@ -24,7 +27,7 @@ class Cgroups:
         self._complained = False
 
     def limit(self, vm: str, pid: int, memory_bytes: int, vcpus: int) -> None:
-        """Move the process into limits of its guest's memory plus an overhead, and of one CPU per vCPU."""
+        """Move the process into limits of its guest's memory plus an overhead, and of one CPU per vCPU, its weight."""
         try:
             if self.version == 2:
                 self._limit_v2(vm, pid, memory_bytes + OVERHEAD, vcpus)
@@ -55,6 +58,7 @@ class Cgroups:
             (parent / "cgroup.subtree_control").write_text("+memory +cpu")
         (group / "memory.max").write_text(str(memory))
         (group / "cpu.max").write_text(f"{vcpus * PERIOD} {PERIOD}")
+        (group / "cpu.weight").write_text(str(min(vcpus * WEIGHT_V2, MOST_V2)))
         (group / "cgroup.procs").write_text(str(pid))
 
     def _limit_v1(self, vm: str, pid: int, memory: int, vcpus: int) -> None:
@@ -64,6 +68,7 @@ class Cgroups:
         (by_memory / "memory.limit_in_bytes").write_text(str(memory))
         (by_cpu / "cpu.cfs_period_us").write_text(str(PERIOD))
         (by_cpu / "cpu.cfs_quota_us").write_text(str(vcpus * PERIOD))
+        (by_cpu / "cpu.shares").write_text(str(min(vcpus * SHARES_V1, MOST_V1)))
         for group in (by_memory, by_cpu):
             (group / "cgroup.procs").write_text(str(pid))
 

@@ -56,6 +56,7 @@ def test_limits_in_version_1(tmp_path: Path) -> None:
     memory, cpu = tmp_path / "memory/skerry/vm", tmp_path / "cpu/skerry/vm"
     assert (memory / "memory.limit_in_bytes").read_text() == str((1 << 30) + OVERHEAD)
     assert (cpu / "cpu.cfs_quota_us").read_text() == "200000"
+    assert (cpu / "cpu.shares").read_text() == "2048"
     assert {(group / "cgroup.procs").read_text() for group in (memory, cpu)} == {"7"}
 
 
@@ -65,6 +66,7 @@ def test_limits_in_version_2(tmp_path: Path) -> None:
     group = tmp_path / "skerry/vm"
     assert (group / "memory.max").read_text() == str((1 << 30) + OVERHEAD)
     assert (group / "cpu.max").read_text() == "200000 100000"
+    assert (group / "cpu.weight").read_text() == "200"
     assert (tmp_path / "skerry/cgroup.subtree_control").read_text() == "+memory +cpu"
 
 
