@@ -272,6 +272,21 @@ def test_a_wrong_method_is_refused(arm: Arm) -> None:
     assert (answer.status, answer.code) == (405, "HttpMethodNotSupported")
 
 
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        ("/subscriptions", "GET"),
+        (NETS, "GET"),
+        (f"{NETS}/x", "GET, HEAD, PUT, PATCH, DELETE"),
+        (f"{NETS}/x/usages", "GET"),
+    ],
+)
+def test_a_method_that_a_path_does_not_have_is_refused_with_those_it_has(arm: Arm, path: str, allowed: str) -> None:
+    for method in ("OPTIONS", "TRACE", "NONSENSE"):
+        answer = arm.call(method, path)
+        assert (answer.status, answer.headers["allow"]) == (405, allowed)
+
+
 def test_providers_list_types_with_versions(arm: Arm) -> None:
     compute = arm.get("providers/microsoft.compute").body
     types = {entry["resourceType"]: entry for entry in compute["resourceTypes"]}

@@ -107,6 +107,8 @@ def _tidy(value: Any, shape: Shape, path: str, name: str) -> Any:
     if isinstance(value, dict) and shape.items is not None and shape.is_map:
         return {k: _tidy(v, shape.items, f"{path}.{k[:64]}", name) for k, v in value.items() if v is not None}
     if isinstance(value, list) and shape.items is not None and not shape.is_map:
+        if shape.max_items is not None and len(value) > shape.max_items:
+            raise _content(f"Expected `array` of length <= {shape.max_items}", path, shape.code)
         return [_tidy(v, shape.items, f"{path}[{i}]", name) for i, v in enumerate(value) if v is not None]
     if shape.options:
         return _option(value, shape, path)

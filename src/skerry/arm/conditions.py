@@ -7,6 +7,7 @@ from skerry.arm.errors import BadRequest, PreconditionFailed
 from skerry.store import ResourceRow
 
 _TAG = r'(?:\*|(?:W/)?"[^"]*")'
+SYNTAX = rf"^(\s*{_TAG}(?:\s*,\s*{_TAG})*\s*)?$"  # as published
 _TAGS = re.compile(rf"\s*{_TAG}(?:\s*,\s*{_TAG})*\s*")
 
 

@@ -66,6 +66,8 @@ class Embedded:
     def delete(self, work: UnitOfWork, kind: EmbeddedType, resource: ResourceId, conditions: HasConditions) -> Result:
         """Remove one child by putting its parent without it."""
         parent = work.resources.get(_parent(resource).key)
+        if parent is None:
+            self._service._check_name(self._service.registry.get(kind.parent), _parent(resource))
         if parent is None or _child(parent, kind, resource.name) is None:
             self._service._check_name(kind, resource)
             return Result(status=204)

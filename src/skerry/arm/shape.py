@@ -20,6 +20,7 @@ class Shape:
         self.members: dict[str, tuple[str, Shape]] | None = None
         self.items: Shape | None = None
         self.is_map = False
+        self.max_items: int | None = None
         self.options: tuple[str | int | None, ...] = ()
         self.scalar: type | None = None
         self.name = ""
@@ -69,6 +70,7 @@ def _shape(info: inspect.Type, known: dict[Any, Shape]) -> Shape:
     shape = Shape()
     if isinstance(info, inspect.ListType | inspect.VarTupleType):
         shape.items = _shape(info.item_type, known)
+        shape.max_items = info.max_length if isinstance(info, inspect.ListType) else None
     elif isinstance(info, inspect.DictType):
         shape.items, shape.is_map = _shape(info.value_type, known), True
     elif isinstance(info, inspect.LiteralType):

@@ -141,13 +141,6 @@ def test_open_routes_need_none() -> None:
     assert sent[0]["status"] == 200
 
 
-@pytest.mark.parametrize("path", ["/subscriptions", "/elsewhere"])
-def test_a_method_that_arm_does_not_have_is_refused(path: str) -> None:
-    routes = Routes(lambda _request: ArmResponse(204))
-    sent, _ = call(application(routes), path, method="OPTIONS")
-    assert (sent[0]["status"], routes.request) == (405, None)
-
-
 def test_who_goes_away_while_sending_gets_nothing_and_changes_nothing() -> None:
     routes = Routes(lambda _request: ArmResponse(200, b"{}"))
     sent, _ = call(application(routes), "/subscriptions", b"{", b"GONE", method="PUT")

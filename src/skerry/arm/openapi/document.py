@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
+from skerry.arm.conditions import SYNTAX
 from skerry.arm.descriptor import Action, AnyType, ArmResource, EmbeddedType, Query, ResourceType, View
 from skerry.arm.errors import ErrorDetail
 from skerry.arm.openapi import fixed
@@ -30,7 +31,7 @@ from skerry.arm.registry import API_VERSION, API_VERSIONS, GROUP_TYPE, Registry
 
 SUBSCRIPTION = "/subscriptions/{subscriptionId}"
 GROUP = f"{SUBSCRIPTION}/resourceGroups/{{resourceGroupName}}"
-_CONDITION = r'^(\*|(W/)?"[^"]{0,200}")$'
+_CONDITION = {"type": "string", "maxLength": 1024, "pattern": SYNTAX}
 _TOP = Query("$top", Annotated[int, Meta(ge=1, le=MAX_PAGE)], "how many entries a page has at most")
 _TEXT = """\
 Azure Resource Manager, as this Skerry speaks it. Names of members and types, and the values of enumerations, match
@@ -81,10 +82,8 @@ class _Document:
             "subscriptionId": parameter(
                 "subscriptionId", "path", {"type": "string", "format": "uuid"}, "The subscription", required=True
             ),
-            "ifMatch": parameter("If-Match", "header", {"type": "string", "pattern": _CONDITION}, "An ETag, or *"),
-            "ifNoneMatch": parameter(
-                "If-None-Match", "header", {"type": "string", "pattern": _CONDITION}, "An ETag, or *"
-            ),
+            "ifMatch": parameter("If-Match", "header", _CONDITION, "An ETag, or *"),
+            "ifNoneMatch": parameter("If-None-Match", "header", _CONDITION, "An ETag, or *"),
             "top": query_parameter(_TOP),
             "skipToken": parameter("$skipToken", "query", {"type": "string"}, "Where to go on, from a nextLink"),
             "filter": parameter("$filter", "query", {"type": "string"}, "Which entries, see docs/api.md"),
@@ -137,6 +136,7 @@ class _Document:
             done,
             _CONDITIONS,
             self._body(kind, "Body"),
+            needs_body=kind.parse is None,
         )
         patch = operation(
             f"{tag}_Update",
@@ -144,6 +144,7 @@ class _Document:
             done,
             _CONDITIONS,
             self._body(kind, "Patch"),
+            needs_body=kind.parse is None,
         )
         return {"put": put, "patch": patch}
 
