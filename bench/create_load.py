@@ -15,8 +15,8 @@ from itertools import count
 import msgspec
 import uvloop
 
-POLL_SECONDS = 0.1
-WINDOW = 3  # VMs that a connection has begun and not seen provisioned; it looks after the oldest
+POLL_SECONDS = 0.25
+WINDOW = 4  # VMs that a connection has begun and not seen provisioned; it looks after the oldest
 
 
 class Plan(msgspec.Struct, frozen=True):

@@ -48,6 +48,9 @@ Accel = Literal["auto", "kvm", "tcg"]
 NAMES = ("localhost", "127.0.0.1", "::1")
 SWITCH_SECONDS = 0.0005
 TLS_CHECK_SECONDS = 12 * 3600.0
+# How long a thread computes while another waits. A writer lets go of the interpreter at each statement: with Python's
+# 5 ms it would wait so long for the event loop after each.
+SWITCH_SECONDS = 0.0005
 FOLDER_CHECK_SECONDS = 2.0
 
 
@@ -94,6 +97,7 @@ def serve(
     """
     _check(simulate)
     logs.configure()
+    sys.setswitchinterval(SWITCH_SECONDS)
     os.umask(0o077)  # what is in the state folder is for its owner: the database holds password hashes
     # Keys, tokens and (in the QEMUs, which inherit this) guests' memory don't belong into files of a crash.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

@@ -45,11 +45,11 @@ class World:
         steps["odd"] = self._odd
         kind = OperationKind("toy", steps, on_failure=self._undo)
         installation = Installation("sub", "tenant", "https://localhost:1", Secrets(bytes(32)))
-        self._arguments = (store, ResourceService(Registry([], []), installation, Gateway()), {"toy": kind})
+        self.arguments = (store, ResourceService(Registry([], []), installation, Gateway()), {"toy": kind})
 
     def engine(self) -> Engine:
         """A new process's engine."""
-        return Engine(*self._arguments)
+        return Engine(*self.arguments)
 
     def _step(self, name: str, outcome: Outcome):  # type: ignore[no-untyped-def]
         def run(context: StepContext) -> Outcome:
@@ -351,3 +351,19 @@ def test_steps_act_on_behalf_of_who_began_the_operation(world: World) -> None:
     engine.on_end = lambda work, _operation: seen.append(work.origin)
     engine.run_due()
     assert seen == [origin]
+
+
+def test_two_control_planes_run_nothing_twice(database: str | Path) -> None:
+    worlds = [World(Store(database)) for _ in range(2)]
+    engines = [Engine(*world.arguments, idle_seconds=0.01) for world in worlds]
+    for engine in engines:
+        engine.start()
+    begun = [worlds[number % 2].begin(on=f"r{number}") for number in range(40)]
+    end = time.monotonic() + 30
+    while any(worlds[0].see(identifier)[0].status == "InProgress" for identifier in begun) and time.monotonic() < end:
+        time.sleep(0.01)
+    for engine, world in zip(engines, worlds, strict=True):
+        engine.stop()
+        world.store.close()
+    ran = worlds[0].ran + worlds[1].ran
+    assert [ran.count(step) for step in ("start", "two", "three")] == [40, 40, 40]
