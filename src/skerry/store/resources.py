@@ -121,7 +121,8 @@ class Resources:
 
     def get_many(self, keys: Iterable[str]) -> dict[str, ResourceRow]:
         """The rows that exist of these keys."""
-        rows = self._session.rows(_MANY, {"keys": self._session.array(list(keys))})
+        asked = list(keys)
+        rows = self._session.rows(_MANY, {"keys": self._session.array(asked)}) if asked else []
         return {row[0]: _row(row) for row in rows}
 
     def list(
