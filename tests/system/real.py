@@ -222,7 +222,8 @@ class Real:
         end = time.monotonic() + 30
         while self.traces() and time.monotonic() < end:
             time.sleep(0.05)
-        assert self.traces() == {}, self.log()
+        left = self.traces()
+        assert not left, f"{left}\n{self.log()}"
 
     def processes(self) -> list[str]:
         """The command lines of guests, of VNets' daemons, and of helpers that work in our folders."""

@@ -258,8 +258,8 @@ def _remove_vnet(names: Names, name: str) -> None:
     Dhcp(netns.path(name), folder).stop()
     if netns.exists(name):
         netns.inside(netns.path(name), links.remove_all)
-    netns.remove(name)
     shutil.rmtree(folder, ignore_errors=True)
+    netns.remove(name)  # last: it is by this name that the next Skerry finds what a killed one left
 
 
 def _attempts(work: Sequence[tuple[str, str, Callable[[], None]]]) -> list[Problem]:
