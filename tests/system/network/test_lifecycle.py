@@ -6,9 +6,11 @@ from pathlib import Path
 
 import orjson
 import pytest
+from tests.system.cloud import until
 from tests.system.network.lab import INTERNET, Lab, echo, exchange, guests, nsg, port, rule, vnet
 from tests.system.network.test_platform import lease, resolve
 
+from skerry.host.compute.qemu import process
 from skerry.host.errors import HostError
 from skerry.host.network import netns
 from skerry.host.network.names import Names
@@ -61,6 +63,7 @@ def test_daemons_that_died_come_back(own_lab: Lab) -> None:
     own_lab.apply(PAIR)
     for pid in pids(own_lab.state).values():
         os.kill(pid, signal.SIGKILL)
+        until(lambda pid=pid: process.look_up(pid) is None, 20, "the daemon's end")  # type: ignore[misc]
     own_lab.apply(PAIR)
     with guests(own_lab, *PAIR.ports) as (one, two):
         assert resolve(one, "vm2") == "10.0.0.5"
