@@ -48,8 +48,10 @@ class Real:
         assert not check or done.returncode == 0, f"{argv}: {done.stdout}\n{done.stderr}\n{self.log()}"
         return done.stdout + done.stderr
 
-    def up(self, *words: str) -> None:
-        self.skerry("up", "--detach", "--port", str(self.port), "--accel", "tcg", *words)
+    def up(self) -> None:
+        """Start it; its host has told then what images it has."""
+        self.skerry("up", "--detach", "--port", str(self.port), "--accel", "tcg")
+        until(lambda: bool(self.query("SELECT id FROM host_observed WHERE kind = 'image'")), 30, "the image is known")
 
     def down(self) -> None:
         self.skerry("down")

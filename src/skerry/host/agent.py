@@ -148,6 +148,8 @@ class Agent:
             machines = self._compute.machines()
             self.guests.update(spec.vms)
             self._list_disks()
+            if self._reported is None:  # images and capacity, which users wait for; networks take a while
+                self._report(spec, machines)
             due = self._converge_disks(spec, machines)
             self._converge_network(spec)
             due |= self._converge_vms(spec, self._compute.machines())
