@@ -27,6 +27,7 @@ from skerry.store.migrate import prepare
 from skerry.telemetry.metrics import CONTENT_TYPE, Metrics
 
 HOST = "local"  # the name of the host on this machine
+FOR_GOOD = 100 * 365 * 86400.0
 POLL_SECONDS = 1.0  # where other control planes may make operations: their word may get lost
 
 
@@ -50,6 +51,14 @@ class ControlPlane:
         self.metrics = Metrics(self.store, {key: kind.name for key, kind in self.service.registry.types.items()})
         self.engine.on_step = self.metrics.step
         self.engine.on_end = self._ended
+
+    def claim_host(self, owner: str) -> bool:
+        """Let the host on this machine be the state folder's that `owner` names; False when it is another's.
+
+        Two agents would make the same VMs twice, each with disks of its own.
+        """
+        with self.store.write() as work:
+            return work.leases.take(f"host {HOST}", owner, FOR_GOOD)
 
     @cached_property
     def link(self) -> HostLink:

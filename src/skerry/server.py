@@ -109,9 +109,10 @@ def serve(
         identity = Identity.load(state, f"https://localhost:{port}")
         control, agent = _assemble(state, identity, accel, simulate, database)
         stack.callback(control.stop)
-        agent.start()
-        stack.callback(lambda: agent.stop(keep_vms=_keep_vms(state)))
-        if not simulate:
+        if agent is not None:
+            agent.start()
+            stack.callback(lambda: agent.stop(keep_vms=_keep_vms(state)))
+        if isinstance(agent, Agent):
             stack.callback(control.link.close)
         control.start()
 
@@ -190,7 +191,7 @@ def _listen(port: int) -> list[socket.socket]:
 
 def _assemble(
     state: Path, identity: Identity, accel: Accel, simulate: int, url: str | None
-) -> tuple[ControlPlane, Agent | Fleet]:
+) -> tuple[ControlPlane, Agent | Fleet | None]:
     secret = Secrets(_secret_key(state / "keys" / "secrets.key"))
     installation = Installation(identity.subscription_id, identity.tenant_id, identity.base_url, secret)
     gateway = _Gateway()
@@ -201,12 +202,28 @@ def _assemble(
     except (BadDatabase, NewerState, OtherInstallation, StoreUnavailable) as error:
         raise StartError(str(error)) from error
     try:
-        agent = Fleet(control.fleet, simulate) if simulate else real_agent(state, control.link, accel)
+        gateway.agent = _agent(state, control, accel, simulate)
     except BaseException:
         control.stop()
         raise
-    gateway.agent = agent
-    return control, agent
+    return control, gateway.agent
+
+
+def _agent(state: Path, control: ControlPlane, accel: Accel, simulate: int) -> Agent | Fleet | None:
+    """What works for this control plane; None where this machine's disks belong to another state folder's."""
+    if simulate:
+        return Fleet(control.fleet, simulate)
+    if not control.claim_host(_host_id(state / "host.id")):
+        log.warning("this control plane has no machine: the host is another state folder's, on the same database")
+        return None
+    return real_agent(state, control.link, accel)
+
+
+def _host_id(path: Path) -> str:
+    """The name of this state folder's disks and guests; made at first start, in no backup."""
+    if not path.exists():
+        write(path, secrets.token_hex(16).encode())
+    return path.read_text()
 
 
 def _secret_key(path: Path) -> bytes:
