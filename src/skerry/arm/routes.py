@@ -28,6 +28,7 @@ from skerry.arm.polling import operation_headers, poll_result, poll_status
 from skerry.arm.registry import GROUP_TYPE
 from skerry.arm.requests import ArmRequest, ArmResponse, raw_list
 from skerry.arm.service import Conditions, PutResult, ResourceService, unknown_action
+from skerry.arm.writing import Writing
 from skerry.store import Store, UnitOfWork
 
 Handler = Callable[[ArmRequest, UnitOfWork], ArmResponse]
@@ -47,13 +48,14 @@ class Routes:
 
     def __init__(self, store: Store, service: ResourceService) -> None:
         self._store, self._service, self._tenant = store, service, service.installation.tenant
+        self._writing = Writing(store)
         self._refusals = Refusals(store, service.registry, service.subscription)
         self._groups = ResourceId(service.subscription, "").key
 
     async def answer(self, request: ArmRequest) -> ArmResponse:
         """Answer a request in one transaction. Every refusal is an answer; nothing it wrote stays then.
 
-        Brief reads are done here, on the event loop, where the database never makes them wait; all else in a thread.
+        Brief reads are done here, on the event loop, where the database never makes them wait; all else in threads.
         """
         try:
             call = self._match(request)
@@ -62,20 +64,26 @@ class Routes:
             if call.brief and self._store.glances and request.method in ("GET", "HEAD"):
                 with self._store.glance() as work:
                     return call.run(request, work)
-            return await run_in_threadpool(self._run, request, call)
+            if request.method in ("GET", "HEAD"):
+                return await run_in_threadpool(self._read, request, call)
+            return await self._write(request, call)
         except ArmError as error:
             return ArmResponse.error(error)
 
-    def _run(self, request: ArmRequest, call: Call) -> ArmResponse:
-        if request.method in ("GET", "HEAD"):
-            with self._store.read() as work:
-                return call.run(request, work)
+    def _read(self, request: ArmRequest, call: Call) -> ArmResponse:
+        with self._store.read() as work:
+            return call.run(request, work)
+
+    async def _write(self, request: ArmRequest, call: Call) -> ArmResponse:
+        def block(work: UnitOfWork) -> ArmResponse:
+            work.origin = request.origin
+            return call.run(request, work)
+
         try:
-            with self._store.write() as work:
-                work.origin = request.origin
-                return call.run(request, work)
+            found: ArmResponse = await self._writing.run(block)
+            return found
         except ArmError as error:
-            self._refusals.log(request, error)
+            await run_in_threadpool(self._refusals.log, request, error)
             raise
 
     def _match(self, request: ArmRequest) -> Call:

@@ -53,7 +53,11 @@ _LINKS = select(*(links.c[field.name] for field in fields(Link)))
 _PRIVATE = [field.name for field in fields(ResourceRow)].index("private")
 
 _GET = Statement(_ROWS.where(resources.c.key == bindparam("key")))
-_SAVE = Statement(upsert(resources, fixed=("id", "type", "group_key", "parent", "name", "location", "created")))
+_FIXED = ("key", "id", "type", "group_key", "parent", "name", "location", "created")
+_SAVE = Statement(upsert(resources, fixed=_FIXED))
+# Where the row is there, as it nearly always is: SQLite looks up no index for it.
+_CHANGING = ", ".join(f"{name} = :{name}" for column in resources.c if (name := column.name) not in _FIXED)
+_CHANGE = Statement(text(f"UPDATE resources SET {_CHANGING} WHERE key = :key"))
 _DELETE = Statement(delete(resources).where(resources.c.key == bindparam("which")))
 _COUNT = Statement(select(func.count()).select_from(resources).where(resources.c.type == bindparam("type")))
 _FROM = Statement(_LINKS.where(links.c.source == bindparam("source")).order_by(links.c.target))
@@ -109,21 +113,31 @@ def _list(conditions: tuple[str, ...], limited: bool) -> Statement:
 
 
 class Resources:
-    """The resource rows that one transaction sees."""
+    """The resource rows that one transaction sees. What was asked for by key is read from the database once."""
 
     def __init__(self, session: Session) -> None:
-        self._session = session
+        self._session, self._seen = session, session.seen
 
     def get(self, key: str) -> ResourceRow | None:
         """The row with this key (an id in lower case)."""
-        row = self._session.first(_GET, {"key": key})
+        row = self._seen[key] if key in self._seen else self._read(key)
         return _row(row) if row else None
+
+    def _read(self, key: str) -> Row | None:
+        row = self._seen[key] = self._session.first(_GET, {"key": key})
+        return row
 
     def get_many(self, keys: Iterable[str]) -> dict[str, ResourceRow]:
         """The rows that exist of these keys."""
-        asked = list(keys)
-        rows = self._session.rows(_MANY, {"keys": self._session.array(asked)}) if asked else []
-        return {row[0]: _row(row) for row in rows}
+        asked = dict.fromkeys(keys)
+        unread = [key for key in asked if key not in self._seen]
+        if len(unread) == 1:
+            self._read(unread[0])
+        elif unread:
+            rows = self._session.rows(_MANY, {"keys": self._session.array(unread)})
+            self._seen.update(dict.fromkeys(unread))
+            self._seen.update({row[0]: row for row in rows})
+        return {key: _row(row) for key in asked if (row := self._seen[key])}
 
     def list(
         self,
@@ -160,10 +174,14 @@ class Resources:
         """Insert or replace the row; gives it a new ETag and change time. What names and places it never changes."""
         row.etag, row.changed = str(uuid.uuid4()), time.time()
         row.created = row.created or row.changed
-        self._session.run(_SAVE, {**row.__dict__, "private": orjson.dumps(row.private)})
+        values = {**row.__dict__, "private": orjson.dumps(row.private)}
+        if not (self._seen.get(row.key) and self._session.run(_CHANGE, values)):
+            self._session.run(_SAVE, values)
+        self._seen[row.key] = tuple(values.values())
 
     def delete(self, key: str) -> None:
         """Remove the row, its tags and the links that start at it."""
+        self._seen.pop(key, None)
         self._session.run(_DELETE, {"which": key})
 
     def set_links(self, source: str, wanted: Iterable[Link]) -> None:

@@ -87,6 +87,7 @@ class Session:
         self._savepoints = 0
         self._unmade: list[str] = []
         self._over = ""  # the savepoint that is over, but not released yet: the next one says so in the same breath
+        self.seen: dict[str, Row | None] = {}  # rows of `resources` by key, as this transaction has them now
 
     @property
     def connection(self) -> Connection:
@@ -149,6 +150,7 @@ class Session:
         # One that was over inside of this one goes with it.
         self._over = name
         if undo:
+            self.seen.clear()
             self.control(undo)
 
     def _make_savepoints(self) -> None:
@@ -163,6 +165,7 @@ class Session:
         """End the transaction with COMMIT or ROLLBACK."""
         self._savepoints, self._over = 0, ""
         self._unmade.clear()
+        self.seen.clear()
         self.control(sql)
         if self._connection.in_transaction():  # SQLAlchemy's own idea of one, begun by its first statement
             self._connection.rollback()

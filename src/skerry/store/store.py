@@ -1,9 +1,10 @@
 """The database of one installation: snapshots for readers, one writer at a time, every commit durable."""
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from sqlalchemy import Connection, text
 
@@ -16,6 +17,8 @@ from skerry.store.resources import Resources
 from skerry.store.sessions import Readers, Writers
 from skerry.store.sql import Session, Statement
 from skerry.store.watch import Watch
+
+T = TypeVar("T")
 
 _ABOUT = Statement(
     text(
@@ -121,13 +124,43 @@ class Store:
         with self._writers.transaction(notices) as session:
             work = UnitOfWork(session, self._reports)
             yield work
-            notices += ["spec"] if work.hosts.changed else []
-            notices += ["operation"] if work.operations.changed else []
-        for callback in work.after_commit:
-            callback()
-        if work.hosts.changed:
+            notices += _notices([work])
+        self._tell([work])
+
+    def write_all(self, blocks: Sequence[Callable[[UnitOfWork], T]]) -> Sequence[T | Exception]:
+        """Run blocks one after the other, each a unit of work of its own, with one commit: what each returns or raises.
+
+        Raises what any block raises when the database is at fault; nothing of them all is kept then.
+        """
+        notices: list[str] = []
+        kept: list[UnitOfWork] = []
+        with self._writers.transaction(notices) as session:
+            found = [self._write_one(session, block, kept) for block in blocks]
+            notices += _notices(kept)
+        self._tell(kept)
+        return found
+
+    def _write_one(self, session: Session, block: Callable[[UnitOfWork], T], kept: list[UnitOfWork]) -> T | Exception:
+        try:
+            with session.savepoint():
+                work = UnitOfWork(session, self._reports)
+                found = block(work)
+            kept.append(work)
+            return found
+        except Exception as error:
+            if session.lost or self.outage(error):
+                raise
+            return error
+
+    def _tell(self, works: Sequence[UnitOfWork]) -> None:
+        """Call back for what was committed."""
+        for work in works:
+            for callback in work.after_commit:
+                callback()
+        changed = _notices(works)
+        if "spec" in changed:
             self.on_spec_change()
-        if work.operations.changed:
+        if "operation" in changed:
             self.on_operation_change()
 
     def outage(self, error: BaseException) -> bool:
@@ -157,3 +190,9 @@ class Store:
         self._readers.close()
         self._glances.close()
         self._database.close()
+
+
+def _notices(works: Sequence[UnitOfWork]) -> list[str]:
+    """What these have changed that somebody waits for."""
+    spec = ["spec"] if any(work.hosts.changed for work in works) else []
+    return [*spec, "operation"] if any(work.operations.changed for work in works) else spec

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -140,3 +141,55 @@ def test_a_savepoint_takes_back_its_block_and_what_is_in_it(store: Store) -> Non
         with work.savepoint():
             work.resources.save(row("d"))
     assert keys(store) == ["a", "d"]
+
+
+def test_a_row_read_again_is_what_the_transaction_has_made_of_it(store: Store) -> None:
+    with store.write() as work:
+        work.resources.save(row("a"))
+    with store.write() as work:
+        found = work.resources.get("a")
+        assert found is not None
+        found.body, found.private = b'{"n":1}', {"n": [1]}
+        assert work.resources.get("a") == row_of(work, "a")
+        assert row_of(work, "a").body == b"{}"  # not saved yet
+        work.resources.save(found)
+        assert row_of(work, "a") == work.resources.list()[0] == found
+        with pytest.raises(Broken), work.savepoint():
+            found.body = b'{"n":2}'
+            work.resources.save(found)
+            work.resources.delete("a")
+            assert (work.resources.get("a"), work.resources.get_many(["a", "b"])) == (None, {})
+            raise Broken
+        assert row_of(work, "a").body == b'{"n":1}'
+        work.resources.delete("a")
+        work.resources.save(found)
+        assert work.resources.list() == [found]
+
+
+def row_of(work: UnitOfWork, key: str) -> ResourceRow:
+    return work.resources.get_many([key])[key]
+
+
+def test_blocks_of_one_commit_take_back_their_own_only(store: Store) -> None:
+    def block(name: str, error: Exception | None, work: UnitOfWork) -> str:
+        work.resources.save(row(name))
+        work.after_commit.append(lambda: told.append(name))
+        if error is not None:
+            raise error
+        return name
+
+    told, broken = list[str](), Broken()
+    errors = {"a": None, "b": broken, "c": None}
+    found = store.write_all([partial(block, name, error) for name, error in errors.items()])
+    assert found == ["a", broken, "c"]
+    assert keys(store) == told == ["a", "c"]
+    assert store.commits == 1
+
+
+def test_blocks_all_fail_when_the_database_does(store: Store) -> None:
+    def unplug(work: UnitOfWork) -> None:
+        raise StoreUnavailable("It is away.")
+
+    with pytest.raises(StoreUnavailable):
+        store.write_all([lambda work: work.resources.save(row("a")), unplug])
+    assert keys(store) == []

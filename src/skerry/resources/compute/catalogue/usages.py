@@ -4,6 +4,7 @@ vCPUs count while a VM is allocated; a deallocated one has given them back.
 Source: https://learn.microsoft.com/rest/api/compute/usage/list.
 """
 
+import time
 from collections import Counter
 from typing import Any
 
@@ -15,6 +16,7 @@ from skerry.resources.compute.catalogue.sizes import FAMILIES, Size, get_size
 from skerry.store import ResourceRow, UnitOfWork
 
 VM = "microsoft.compute/virtualmachines"
+SUM_SECONDS = 1.0  # how old the sum may be that is added to, far from the limit
 VCPU_LIMIT = 1_000_000  # of one family, and of all together
 UNLIMITED = 2**31 - 1
 _NETWORK = (
@@ -66,16 +68,27 @@ def used_vcpus(work: UnitOfWork) -> Counter[str]:
     return used
 
 
+def _at_most(work: UnitOfWork, memory: dict[Any, Any], more: int) -> int:
+    """The vCPUs of all VMs if these come, or some more than that: they are summed up at times, and near the limit."""
+    until, used = memory.get("vcpus", (0.0, 0))
+    if time.monotonic() > until or used + more > VCPU_LIMIT:
+        until, used = time.monotonic() + SUM_SECONDS, work.hosts.used_vcpus()
+    memory["vcpus"] = until, used + more
+    return int(used + more)
+
+
 def _size_of(row: ResourceRow) -> Size:
     return get_size(body_of(row)["properties"]["hardwareProfile"]["vmSize"])
 
 
-def check_quota(work: UnitOfWork, size: Size, location: str, replaces: Size | None = None) -> None:
+def check_quota(
+    work: UnitOfWork, memory: dict[Any, Any], size: Size, location: str, replaces: Size | None = None
+) -> None:
     """Raises Conflict `OperationNotAllowed`, as Azure does, if one more VM of this size exceeds a quota.
 
     `replaces`: the present size of an allocated VM that is being resized.
     """
-    if work.hosts.used_vcpus() + size.vcpus <= VCPU_LIMIT:
+    if _at_most(work, memory, size.vcpus) <= VCPU_LIMIT:
         return  # no family has more than all together
     used = used_vcpus(work)
     if replaces is not None:

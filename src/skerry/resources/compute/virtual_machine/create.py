@@ -51,7 +51,7 @@ def create(context: PutContext[VirtualMachine]) -> None:
         raise missing("hardwareProfile")
     size = get_size(properties.hardware_profile.vm_size)
     properties.hardware_profile.vm_size = size.name
-    check_quota(context.work, size, context.new.location or "")
+    check_quota(context.work, context.service.memory, size, context.new.location or "")
     if context.new.zones is not None and len(context.new.zones) != 1:
         raise invalid("A virtual machine can be in one zone only.", "zones")
     context.row.private = {

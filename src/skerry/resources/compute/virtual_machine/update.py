@@ -146,7 +146,7 @@ def _size(context: PutContext[VirtualMachine], old: VirtualMachine) -> None:
     check_nic_count(context.new, size)
     allocated = bool(context.row.private["host"])
     if size != before and allocated:
-        check_quota(context.work, size, context.new.location or "", replaces=before)
+        check_quota(context.work, context.service.memory, size, context.new.location or "", replaces=before)
         properties.provisioning_state = "Updating"
         context.operation = new_operation(
             context.row, steps.RESIZE.name, seconds=steps.POWER_SECONDS, state={"from": before.name}

@@ -82,10 +82,10 @@ def fill(work: UnitOfWork, size: str, vcpus: int) -> None:
 def test_a_quota_can_be_used_up_and_not_exceeded(work: UnitOfWork) -> None:
     size = get_size("Standard_D96s_v5")
     fill(work, size.name, VCPU_LIMIT - 96)
-    check_quota(work, get_size("Standard_D4s_v5"), "local")
+    check_quota(work, {}, get_size("Standard_D4s_v5"), "local")
     add_vm(work, "last", size.name)
     with pytest.raises(Conflict, match="exceeding approved Standard DSv5 Family Cores quota") as refusal:
-        check_quota(work, size, "westus")
+        check_quota(work, {}, size, "westus")
     assert refusal.value.code == "OperationNotAllowed"
     for part in ("Location: westus", f"Current Limit: {VCPU_LIMIT}", "Additional Required: 96"):
         assert part in refusal.value.message
@@ -95,10 +95,10 @@ def test_all_families_together_have_a_quota_too(work: UnitOfWork) -> None:
     fill(work, "Standard_D96s_v5", VCPU_LIMIT - 96)
     add_vm(work, "last", "Standard_E96s_v5")
     with pytest.raises(Conflict, match="exceeding approved Total Regional Cores quota"):
-        check_quota(work, get_size("Standard_F72s_v2"), "local")
+        check_quota(work, {}, get_size("Standard_F72s_v2"), "local")
 
 
 def test_a_resize_gives_its_old_vcpus_back(work: UnitOfWork) -> None:
     fill(work, "Standard_D96s_v5", VCPU_LIMIT)
     size = get_size("Standard_D96s_v5")
-    check_quota(work, size, "local", replaces=size)
+    check_quota(work, {}, size, "local", replaces=size)
