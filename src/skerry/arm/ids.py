@@ -4,8 +4,11 @@ Source: https://learn.microsoft.com/rest/api/resources/resources/get-by-id and W
 """
 
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 
 from skerry.arm.errors import BadRequest
+
+LONGEST_REMEMBERED = 1024  # characters of an id that was parsed
 
 
 @dataclass(frozen=True)
@@ -31,10 +34,10 @@ class ResourceId:
         """The last name: the resource's own."""
         return self.names[-1] if self.names else self.group
 
-    @property
+    @cached_property
     def key(self) -> str:
         """What two ids of the same resource have in common."""
-        return str(self).lower()
+        return self._text.lower()
 
     @property
     def parent(self) -> "ResourceId | None":
@@ -61,6 +64,10 @@ class ResourceId:
         return tuple(zip(self.types, self.names, strict=True))
 
     def __str__(self) -> str:
+        return self._text
+
+    @cached_property
+    def _text(self) -> str:
         head = f"/subscriptions/{self.subscription}/resourceGroups/{self.group}"
         if not self.namespace:
             return head
@@ -77,16 +84,28 @@ def parse_id(text: str, target: str | None = None) -> ResourceId:
 
     Raises BadRequest `LinkedInvalidPropertyId`, as ARM does for a reference it can't read.
     """
-    parts = split_path(text) if isinstance(text, str) else []
+    found = None
+    if isinstance(text, str):
+        found = _parse_again(text) if len(text) <= LONGEST_REMEMBERED else _parse(text)
+    if found is None:
+        raise _invalid(text, target)
+    return found
+
+
+def _parse(text: str) -> ResourceId | None:
+    parts = split_path(text)
     head = [part.lower() for part in parts[0:3:2]]
     if head != ["subscriptions", "resourcegroups"] or len(parts) < 4 or not text.startswith("/"):
-        raise _invalid(text, target)
+        return None
     if len(parts) == 4:
         return ResourceId(parts[1], parts[3])
     rest = parts[6:]
     if parts[4].lower() != "providers" or len(parts) < 8 or len(rest) % 2:
-        raise _invalid(text, target)
+        return None
     return ResourceId(parts[1], parts[3], parts[5], tuple(rest[0::2]), tuple(rest[1::2]))
+
+
+_parse_again = lru_cache(1024)(_parse)  # a request or step reads the same few ids several times
 
 
 def _invalid(text: object, target: str | None) -> BadRequest:
