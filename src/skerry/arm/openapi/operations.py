@@ -1,6 +1,7 @@
 """The pieces that an OpenAPI operation is made of: parameters and answers."""
 
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -42,9 +43,14 @@ def parameter(name: str, place: str, schema: Json, text: str, *, required: bool 
     return {"name": name, "in": place, "required": required, "description": text, "schema": schema}
 
 
+# Python's \w has every script's letters, ECMAScript's only ASCII's: what isn't ASCII is left to the check itself.
+_WORD = f"A-Za-z0-9_{chr(0x80)}-{chr(sys.maxunicode)}"
+
+
 def path_parameter(name: str, pattern: re.Pattern[str], text: str) -> Json:
     """A name in the path."""
-    return parameter(name, "path", {"type": "string", "pattern": f"^{pattern.pattern}$"}, text, required=True)
+    published = pattern.pattern.replace(r"\w", _WORD)
+    return parameter(name, "path", {"type": "string", "pattern": f"^{published}$"}, text, required=True)
 
 
 def query_parameter(query: Query) -> Json:
