@@ -1,7 +1,6 @@
 """The pieces that an OpenAPI operation is made of: parameters and answers."""
 
 import re
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -44,7 +43,7 @@ def parameter(name: str, place: str, schema: Json, text: str, *, required: bool 
 
 
 # Python's \w has every script's letters, ECMAScript's only ASCII's: what isn't ASCII is left to the check itself.
-_WORD = f"A-Za-z0-9_{chr(0x80)}-{chr(sys.maxunicode)}"
+_WORD = "A-Za-z0-9_\u0080-\ud7ff\ue000-\U0010ffff"
 
 
 def path_parameter(name: str, pattern: re.Pattern[str], text: str) -> Json:

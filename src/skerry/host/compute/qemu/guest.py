@@ -235,7 +235,7 @@ class Guest:
         self._cgroups.remove(self._record.id)
 
     def _connect(self, seconds: float) -> None:
-        monitor = Monitor(self._loop, self._on_event, self._on_close)
+        monitor = Monitor(self._loop, self._on_event, lambda: self._on_close(monitor))
         monitor.connect(self._folder / QMP_SOCKET, seconds)
         self._monitor = monitor
         match monitor.status():
@@ -269,15 +269,15 @@ class Guest:
             self._note(agent_version=version)
             self._changed(self._record.id)
 
-    def _on_close(self) -> None:
+    def _on_close(self, closed: Monitor) -> None:
         """The connection is lost: nearly always because the process ended."""
-        threading.Thread(target=self._after_close, name="skerry-qemu-ended", daemon=True).start()
+        threading.Thread(target=self._after_close, args=(closed,), name="skerry-qemu-ended", daemon=True).start()
 
-    def _after_close(self) -> None:
+    def _after_close(self, closed: Monitor | None = None) -> None:
         alive = self._process
         with self._lock:
-            # Ended by kill(), or another process runs by now.
-            if alive is None or self._process is not alive:
+            # Ended by kill(), or another process runs by now, or another connection: a start may just have made it.
+            if alive is None or self._process is not alive or self._monitor is not closed:
                 return
             self._monitor = None
             if self._still_alive(alive):

@@ -144,8 +144,9 @@ def connected(path: Path) -> socket.socket:
     folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
     try:
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        connection.connect(f"/proc/self/fd/{folder}/{path.name}")
+        # A QEMU that takes no more connections must not make the thread of all wait: EAGAIN then.
         connection.setblocking(False)
+        connection.connect(f"/proc/self/fd/{folder}/{path.name}")
     except OSError:
         connection.close()
         raise
