@@ -17,7 +17,7 @@ def test_no_answer_is_one_that_the_document_forbids(arm: Arm) -> None:
     arm.vm(arm.group())
     report = fuzz(arm, arm.token, examples=EXAMPLES or 8, coverage=bool(EXAMPLES))
     print(f"{report.seen.statuses.total()} requests, {dict(report.seen.statuses)}, slowest {report.seen.slowest}")
-    assert report.errors == []
+    assert report.errors == [], "\n\n".join(map(str, report.errors))
     assert report.failures == [], "\n\n".join(report.failures)
     assert [status for status in report.seen.statuses if status >= 500] == []
     assert report.seen.slowest[0] < SECONDS

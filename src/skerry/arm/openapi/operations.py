@@ -42,14 +42,12 @@ def parameter(name: str, place: str, schema: Json, text: str, *, required: bool 
     return {"name": name, "in": place, "required": required, "description": text, "schema": schema}
 
 
-# Python's \w has every script's letters, ECMAScript's only ASCII's: what isn't ASCII is left to the check itself.
-_WORD = "A-Za-z0-9_\u0080-\ud7ff\ue000-\U0010ffff"
-
-
 def path_parameter(name: str, pattern: re.Pattern[str], text: str) -> Json:
     """A name in the path."""
-    published = pattern.pattern.replace(r"\w", _WORD)
-    return parameter(name, "path", {"type": "string", "pattern": f"^{published}$"}, text, required=True)
+    schema: Json = {"type": "string"}
+    if r"\w" not in pattern.pattern:  # Python's has every script's letters, ECMAScript's only ASCII's
+        schema["pattern"] = f"^{pattern.pattern}$"
+    return parameter(name, "path", schema, text, required=True)
 
 
 def query_parameter(query: Query) -> Json:

@@ -106,7 +106,7 @@ TYPES: tuple[AnyType, ...] = (
         },
         deleted=204,  # az takes 202 and 204 only
         views={"operations": Reading(_operations, OperationList)},
-        name_pattern=re.compile(r"[-\w.()]{1,64}"),
+        name_pattern=re.compile(r"[-A-Za-z0-9_.()]{1,64}"),
     ),
 )
 KINDS = steps.KINDS
