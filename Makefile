@@ -1,6 +1,6 @@
 # `make help` says what there is. Everything is safe to run again: it does only what is missing.
 .DEFAULT_GOAL := help
-.PHONY: fuzz-api help up down test test-kills test-durable lint fuzz bench az dev sdk system system-tests lock
+.PHONY: fuzz-api help up down test test-kills test-durable test-warm lint fuzz bench az dev sdk system system-tests lock
 
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
@@ -25,6 +25,9 @@ test-kills: dev ## what the usual tests have a sample of: Skerry killed at every
 
 fuzz-api: dev ## 10,000 and more requests made from /openapi.json, every answer checked against it
 	@FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-1} .venv/bin/pytest -s tests/api/test_fuzz.py
+
+test-warm: system-tests dev ## VMs that continue from a template, on real guests
+	@$(SUDO) .venv/bin/pytest tests/system/test_warm.py -m warm --timeout 900
 
 lint: dev ## formatting, linters, types
 	@.venv/bin/ruff format --check src tests bench

@@ -6,13 +6,14 @@ from collections.abc import Callable
 
 import click
 
-from bench import cli, cold_start, creates, memory, no_wait, placement, report, requests, scale
+from bench import cli, cold_start, creates, memory, no_wait, placement, report, requests, scale, warm_start
 from bench.figures import Figures
 from bench.machine import describe
 from bench.options import Accel, Options, Unavailable
 
 BENCHMARKS: dict[str, Callable[[Options], Figures]] = {
     "cold-start": cold_start.measure,
+    "warm-start": warm_start.measure,
     "no-wait": no_wait.measure,
     "requests": requests.measure,
     "scale": scale.measure,

@@ -46,31 +46,34 @@ class Ours(Boot):
 def measure(options: Options) -> Figures:
     """`pairs` boots of each kind, in turns."""
     need_root()
-    ours: list[Ours] = []
+    mine: list[Ours] = []
     theirs: list[Boot] = []
     with skerry("--accel", options.accel, image=True) as running:
         place = site(running)
         for number in range(options.pairs):
-            boot, recipe = _ours(place, f"guest{number}")
-            ours.append(boot)
-            theirs.append(_by_hand(recipe, place.key))
-            print(f"  pair {number + 1}: {_told(ours[-1])}; by hand {_told(theirs[-1])}", flush=True)
+            boot, recipe = ours(place, f"guest{number}")
+            mine.append(boot)
+            theirs.append(by_hand(recipe, place.key))
+            print(f"  pair {number + 1}: {told(mine[-1])}; by hand {told(theirs[-1])}", flush=True)
     rows = (
-        ratio_row("`PUT` → login / QEMU by hand → login", _logins(ours), _logins(theirs), AT_MOST),
-        ratio_row("QEMU's CPU time until the login, ours / by hand", [b.cpu for b in ours], [b.cpu for b in theirs]),
+        ratio_row("`PUT` → login / QEMU by hand → login", logins(mine), logins(theirs), AT_MOST),
+        ratio_row("QEMU's CPU time until the login, ours / by hand", [b.cpu for b in mine], [b.cpu for b in theirs]),
     )
-    return Figures(rows, f"Pairs: {options.pairs}. {_shares(ours)}")
+    return Figures(rows, f"Pairs: {options.pairs}. {_shares(mine)}")
 
 
-def _logins(boots: Sequence[Boot]) -> list[float]:
+def logins(boots: Sequence[Boot]) -> list[float]:
+    """Seconds to the login."""
     return [boot.login for boot in boots]
 
 
-def _told(boot: Boot) -> str:
+def told(boot: Boot) -> str:
+    """For a line of progress."""
     return f"{boot.login:.1f} s (QEMU's CPU {boot.cpu:.1f} s)"
 
 
-def _ours(place: Site, name: str) -> tuple[Ours, Recipe]:
+def ours(place: Site, name: str) -> tuple[Ours, Recipe]:
+    """Make a VM, log in, delete it; also how to start the same by hand."""
     client, path, body = place.skerry.client, place.path(name), place.body(name)
     sent, boottime, wall = time.monotonic(), time.clock_gettime(time.CLOCK_BOOTTIME), time.time()
     vm = client.change("PUT", path, body, wait=False)["properties"]["vmId"]
@@ -87,7 +90,8 @@ def _ours(place: Site, name: str) -> tuple[Ours, Recipe]:
     return boot, recipe
 
 
-def _by_hand(recipe: Recipe, key: Path) -> Boot:
+def by_hand(recipe: Recipe, key: Path) -> Boot:
+    """Start a QEMU as the recipe says, log in, end it."""
     with tempfile.TemporaryDirectory(prefix="skerry-bench-") as name:
         port = free_port()
         words = prepare(recipe, Path(name), public_key(key), USER, port)

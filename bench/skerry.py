@@ -63,14 +63,17 @@ class Skerry:
 
 @contextmanager
 def skerry(*options: str, image: bool) -> Iterator[Skerry]:
-    """Start it with `options` of `skerry up`, having built the image if `image`; at the end stop it and its guests."""
+    """Start it with `options` of `skerry up`, having built the image if `image`; at the end stop it and its guests.
+
+    It makes no templates unless the options say so: that takes CPU time, and VMs would start warm.
+    """
     with tempfile.TemporaryDirectory(prefix="skerry-bench-") as name:
         folder, port = Path(name), free_port()
         environment = {**os.environ, "SKERRY_STATE": str(folder / "state")}
         if image:
             run([PROGRAM, "image", "build", "debian-12"], environment=environment, timeout=IMAGE_SECONDS)
         try:
-            up: list[str | Path] = [PROGRAM, "up", "--detach", "--port", str(port), *options]
+            up: list[str | Path] = [PROGRAM, "up", "--detach", "--port", str(port), "--warm", "off", *options]
             run(up, environment=environment, timeout=START_SECONDS)
             yield _connect(folder)
         finally:

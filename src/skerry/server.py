@@ -13,7 +13,6 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Literal
 
 import structlog
 import uvicorn
@@ -36,6 +35,7 @@ from skerry.identity.files import write
 from skerry.identity.principals import Principal
 from skerry.identity.tls import TlsFiles
 from skerry.links import open_routes
+from skerry.options import Options
 from skerry.resources.compute.catalogue.images import alias_document
 from skerry.store import BadDatabase, StoreUnavailable
 from skerry.store.location import locate, remember
@@ -44,7 +44,6 @@ from skerry.store.migrate import NewerState, OtherInstallation
 log = structlog.get_logger()
 
 ADDRESSES = ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"))
-Accel = Literal["auto", "kvm", "tcg"]
 NAMES = ("localhost", "127.0.0.1", "::1")
 SWITCH_SECONDS = 0.0005
 TLS_CHECK_SECONDS = 12 * 3600.0
@@ -87,15 +86,12 @@ class _Server(uvicorn.Server):
         gc.freeze()
 
 
-def serve(
-    state: Path, port: int, accel: Accel, simulate: int, on_ready: Callable[[], None], *, database: str | None = None
-) -> None:
+def serve(state: Path, options: Options, on_ready: Callable[[], None]) -> None:
     """Serve until SIGTERM or SIGINT. Guests run on unless STATE/stop.json says otherwise.
 
-    `database`: a `postgresql://` URL instead of the SQLite file in `state`.
     Raises StartError (port or state in use, database of another or a newer Skerry, not enough rights) and HostError.
     """
-    _check(simulate)
+    _check(options.simulate)
     logs.configure()
     sys.setswitchinterval(SWITCH_SECONDS)
     os.umask(0o077)  # what is in the state folder is for its owner: the database holds password hashes
@@ -104,10 +100,10 @@ def serve(
     with ExitStack() as stack:
         stack.enter_context(_lock(state))
         (state / "stop.json").unlink(missing_ok=True)
-        sockets = [stack.enter_context(listener) for listener in _listen(port)]
+        sockets = [stack.enter_context(listener) for listener in _listen(options.port)]
         tls = ensure_tls(state, NAMES)
-        identity = Identity.load(state, f"https://localhost:{port}")
-        control, agent = _assemble(state, identity, accel, simulate, database)
+        identity = Identity.load(state, f"https://localhost:{options.port}")
+        control, agent = _assemble(state, identity, options)
         stack.callback(control.stop)
         if agent is not None:
             agent.start()
@@ -118,7 +114,7 @@ def serve(
 
         def ready() -> None:
             on_ready()
-            log.info("serving", port=port, version=__version__, pid=os.getpid())
+            log.info("serving", port=options.port, version=__version__, pid=os.getpid())
 
         _run(state, _application(control, identity), tls, sockets, ready)
         log.info("stopping")
@@ -128,7 +124,7 @@ def clean(state: Path) -> None:
     """Stop the guests that a Skerry which is gone has left, and remove its networks. Disks and settings stay."""
     _check(0)
     with _lock(state):
-        real_agent(state, _NoSpec(), "tcg").stop(keep_vms=False)
+        real_agent(state, _NoSpec(), "tcg", warm=False).stop(keep_vms=False)
 
 
 class _NoSpec(SpecSource):
@@ -189,34 +185,32 @@ def _listen(port: int) -> list[socket.socket]:
     return found
 
 
-def _assemble(
-    state: Path, identity: Identity, accel: Accel, simulate: int, url: str | None
-) -> tuple[ControlPlane, Agent | Fleet | None]:
+def _assemble(state: Path, identity: Identity, options: Options) -> tuple[ControlPlane, Agent | Fleet | None]:
     secret = Secrets(_secret_key(state / "keys" / "secrets.key"))
     installation = Installation(identity.subscription_id, identity.tenant_id, identity.base_url, secret)
     gateway = _Gateway()
     try:
-        database = locate(state, url)
+        database = locate(state, options.database)
         control = ControlPlane(database, installation, gateway, copies=state)
         remember(state, database)
     except (BadDatabase, NewerState, OtherInstallation, StoreUnavailable) as error:
         raise StartError(str(error)) from error
     try:
-        gateway.agent = _agent(state, control, accel, simulate)
+        gateway.agent = _agent(state, control, options)
     except BaseException:
         control.stop()
         raise
     return control, gateway.agent
 
 
-def _agent(state: Path, control: ControlPlane, accel: Accel, simulate: int) -> Agent | Fleet | None:
+def _agent(state: Path, control: ControlPlane, options: Options) -> Agent | Fleet | None:
     """What works for this control plane; None where this machine's disks belong to another state folder's."""
-    if simulate:
-        return Fleet(control.fleet, simulate)
+    if options.simulate:
+        return Fleet(control.fleet, options.simulate)
     if not control.claim_host(_host_id(state / "host.id")):
         log.warning("this control plane has no machine: the host is another state folder's, on the same database")
         return None
-    return real_agent(state, control.link, accel)
+    return real_agent(state, control.link, options.accel, warm=options.warm)
 
 
 def _host_id(path: Path) -> str:

@@ -411,3 +411,14 @@ def test_a_group_that_others_need_is_not_deleted(arm: Arm) -> None:
     assert ended.body["error"]["code"] == "ResourceGroupDeletionBlocked"
     assert "virtualNetworks/net" in ended.body["error"]["message"]
     assert arm.get("resourcegroups/rg").body["properties"]["provisioningState"] == "Succeeded"
+
+
+@pytest.mark.parametrize(
+    ("group", "vm", "warm"),
+    [({}, {}, True), ({"Skerry.WarmStart": "Off"}, {}, False), ({"team": "off"}, {"skerry.warmStart": "off"}, False)],
+)
+def test_a_tag_keeps_a_vm_from_starting_warm(arm: Arm, group: dict[str, str], vm: dict[str, str], warm: bool) -> None:
+    arm.done(arm.put("resourceGroups/rg", {"location": "local", "tags": group}))
+    body = arm.vm_body(arm.nic("resourceGroups/rg")) | {"tags": vm}
+    arm.done(arm.put(f"{VMS}/web", body))
+    assert arm.spec(f"{VMS}/web").warm is warm

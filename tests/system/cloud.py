@@ -55,9 +55,9 @@ class Cloud:
         """`skerry WORDS…`; what it prints."""
         return self.run(SKERRY, *words, check=check)
 
-    def up(self) -> None:
-        """Start it in the background."""
-        self.skerry("up", "--detach", "--port", str(self.port), "--accel", "tcg")
+    def up(self, *options: str) -> None:
+        """Start it in the background. Without templates: making them takes CPU time that the tests' guests need."""
+        self.skerry("up", "--detach", "--port", str(self.port), "--accel", "tcg", *(options or ("--warm", "off")))
 
     def ssh(self, target: str, command: str, *options: str) -> str:
         """Plain ssh with the test's key."""

@@ -23,7 +23,7 @@ ALLOWED: dict[str, set[str]] = {
 TYPELESS = ("arm", "engine", "templates", "placement", "store")
 # The command line speaks HTTP; these administer the machine itself.
 LOCAL_COMMANDS = {
-    "up.py": {"server", "host", "identity"},
+    "up.py": {"server", "host", "identity", "options"},
     "down.py": {"server", "host"},
     "env.py": {"host"},
     "backup.py": {"backup", "store"},

@@ -14,6 +14,7 @@ import pytest
 
 from skerry.arm.errors import ArmError
 from skerry.identity import Identity
+from skerry.options import Options
 from skerry.server import StartError, authenticator, serve
 
 
@@ -45,7 +46,7 @@ def test_a_port_in_use_is_refused(tmp_path: Path, port: int) -> None:
         other.bind(("127.0.0.1", port))
         other.listen()
         with pytest.raises(StartError, match=f"Port {port} of 127.0.0.1 can't be used"):
-            serve(tmp_path / "state", port, "tcg", 1, never)
+            serve(tmp_path / "state", Options(port, simulate=1), never)
 
 
 def test_a_state_folder_in_use_is_refused(tmp_path: Path, port: int) -> None:
@@ -53,7 +54,7 @@ def test_a_state_folder_in_use_is_refused(tmp_path: Path, port: int) -> None:
     with (tmp_path / "lock").open("r+") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         with pytest.raises(StartError, match="in use by another Skerry"):
-            serve(tmp_path, port, "tcg", 1, never)
+            serve(tmp_path, Options(port, simulate=1), never)
 
 
 def test_a_state_of_a_newer_skerry_is_refused_untouched(tmp_path: Path, port: int) -> None:
@@ -63,20 +64,20 @@ def test_a_state_of_a_newer_skerry_is_refused_untouched(tmp_path: Path, port: in
     database.close()
     before = (tmp_path / "skerry.db").read_bytes()
     with pytest.raises(StartError, match="newer Skerry"):
-        serve(tmp_path, port, "tcg", 1, never)
+        serve(tmp_path, Options(port, simulate=1), never)
     assert (tmp_path / "skerry.db").read_bytes() == before
 
 
 def test_a_state_folder_that_is_a_file_is_refused(tmp_path: Path, port: int) -> None:
     (tmp_path / "state").write_text("")
     with pytest.raises(StartError, match="can't be used"):
-        serve(tmp_path / "state", port, "tcg", 1, never)
+        serve(tmp_path / "state", Options(port, simulate=1), never)
 
 
 def test_without_root_a_real_host_is_refused(tmp_path: Path, port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with pytest.raises(StartError, match="needs root"):
-        serve(tmp_path / "state", port, "tcg", 0, never)
+        serve(tmp_path / "state", Options(port), never)
     assert not (tmp_path / "state").exists()
 
 
@@ -84,14 +85,14 @@ def test_a_damaged_key_is_refused_with_its_name(tmp_path: Path, port: int) -> No
     (tmp_path / "keys").mkdir()
     (tmp_path / "keys" / "secrets.key").write_bytes(b"short")
     with pytest.raises(StartError, match=r"secrets\.key is damaged"):
-        serve(tmp_path, port, "tcg", 1, never)
+        serve(tmp_path, Options(port, simulate=1), never)
 
 
 def test_what_it_writes_is_for_its_owner_only(tmp_path: Path, port: int) -> None:
     """In a process of its own, which takes the signals."""
     state = tmp_path / "state"
-    code = f"from skerry.server import serve; from pathlib import Path; serve(Path({str(state)!r}), {port}, 'tcg', 1, "
-    code += "lambda: print('ready', flush=True))"
+    code = "from pathlib import Path; from skerry.options import Options; from skerry.server import serve; "
+    code += f"serve(Path({str(state)!r}), Options({port}, simulate=1), lambda: print('ready', flush=True))"
     server = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert server.stdout is not None
     try:

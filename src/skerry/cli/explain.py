@@ -88,5 +88,8 @@ def _operation(operation: dict[str, Any] | None) -> Iterator[str]:
 def _condition(condition: dict[str, Any]) -> Iterator[str]:
     yield f"As its host reports it (last report {(condition['reported'] or 'never')[:19]})"
     yield f"  power {condition['power']}, guest {condition['health']}"
+    if condition["phases"]:
+        phases = ", ".join(f"{name} after {seconds} s" for name, seconds in condition["phases"].items())
+        yield f"  started warm, from a template: {phases}"
     yield from (f"  {line}" for line in condition["message"].splitlines())
     yield from (f"  can't do its part yet: {problem}" for problem in condition["problems"])

@@ -8,7 +8,6 @@ import time
 import traceback
 from contextlib import suppress
 from pathlib import Path
-from typing import Literal
 
 import click
 
@@ -18,10 +17,10 @@ from skerry.cli.health import healthy
 from skerry.cli.options import with_database, with_state
 from skerry.cli.progress import Progress
 from skerry.cli.state import PID_FILE, needed, running, write_running
+from skerry.options import Accelerator, Options
 
 START_SECONDS = 300
 LOG = Path("logs") / "skerry.log"
-Accelerator = Literal["auto", "kvm", "tcg"]
 _READY = b"ready"
 
 
@@ -40,6 +39,13 @@ _READY = b"ready"
     "--simulate", type=click.IntRange(0), default=0, metavar="N", help="N fake hosts instead of this machine."
 )
 @with_database
+@click.option(
+    "--warm",
+    type=click.Choice(["on", "off"]),
+    default="on",
+    show_default=True,
+    help="New VMs continue from the memory of one that was booted before, where there is such a template.",
+)
 @click.option("--report-to", type=int, hidden=True, help="Descriptor that hears how the start went.")
 def up(
     *,
@@ -49,24 +55,26 @@ def up(
     detach: bool,
     simulate: int,
     database: str | None,
+    warm: str,
     report_to: int | None,
 ) -> None:
     """Start Skerry on this machine."""
+    options = Options(port, accel, simulate, database, warm == "on")
     if found := running(state):
         click.echo(f"Skerry runs already: {found.base_url}, pid {found.pid}, state in {state}.")
     elif detach:
-        _detach(state, port, accel, simulate, database)
+        _detach(state, options)
     else:
-        _serve(state, port, accel, simulate, database=database, report_to=report_to)
+        _serve(state, options, report_to)
 
 
-def _serve(
-    state: Path, port: int, accel: Accelerator, simulate: int, *, database: str | None, report_to: int | None
-) -> None:
+def _serve(state: Path, options: Options, report_to: int | None) -> None:
+    base_url = f"https://localhost:{options.port}"
+
     def ready() -> None:
-        write_running(state, port, _base_url(port))
+        write_running(state, options.port, base_url)
         if report_to is None:
-            click.echo(f"Skerry serves {_base_url(port)}. State is in {state}.")
+            click.echo(f"Skerry serves {base_url}. State is in {state}.")
         _report(report_to, _READY)
 
     try:
@@ -75,7 +83,7 @@ def _serve(
         with reported(*_start_errors()):
             from skerry.server import serve
 
-            serve(state, port, accel, simulate, ready, database=database)
+            serve(state, options, ready)
     except CliError as error:
         _report(report_to, str(error).encode())
         raise
@@ -120,14 +128,15 @@ def _report(descriptor: int | None, message: bytes) -> None:
         pipe.write(message)
 
 
-def _detach(state: Path, port: int, accel: Accelerator, simulate: int, database: str | None) -> None:
+def _detach(state: Path, options: Options) -> None:
     from skerry.host.run import start
 
     reader, writer = os.pipe()
-    argv = [sys.executable, "-m", "skerry", "up", "--state", str(state), "--port", str(port), "--accel", accel]
-    argv += ["--simulate", str(simulate), "--report-to", str(writer)]
+    argv = [sys.executable, "-m", "skerry", "up", "--state", str(state), "--port", str(options.port)]
+    argv += ["--accel", options.accel, "--simulate", str(options.simulate)]
+    argv += ["--warm", "on" if options.warm else "off", "--report-to", str(writer)]
     # In the environment, which other users can't read: the URL may have a password.
-    environment = {**os.environ, **({"SKERRY_DATABASE": database} if database else {})}
+    environment = {**os.environ, **({"SKERRY_DATABASE": options.database} if options.database else {})}
     child = start(argv, pass_fds=[writer], environment=environment)
     os.close(writer)
     with Progress("Starting Skerry") as progress:
@@ -172,7 +181,3 @@ def _log_end(state: Path) -> str:
     path = state / LOG
     end = logfile.tail(path)
     return f" The end of {path}:\n{end}" if end else f" {path} is empty."
-
-
-def _base_url(port: int) -> str:
-    return f"https://localhost:{port}"

@@ -4,9 +4,10 @@ The parts are named as az names them, and an existing virtual network of the gro
 a PUT of its own: repeating the command after a failure goes on where it stopped.
 """
 
+from base64 import b64encode
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import click
 
@@ -32,6 +33,7 @@ class Wanted:
     size: str
     user: str
     key: str
+    custom_data: bytes | None
 
 
 @click.command()
@@ -45,6 +47,9 @@ class Wanted:
     type=click.Path(dir_okay=False, path_type=Path),
     help="A public key file; your own default key if not given, else one is made.",
 )
+@click.option(
+    "--custom-data", type=click.File("rb"), help="Run at the first boot: a script or a cloud-config; - is stdin."
+)
 @click.option("--location", default="local", show_default=True)
 @click.option("--no-wait", is_flag=True, help="Return once the machine's creation is accepted.")
 @with_state
@@ -57,6 +62,7 @@ def create(
     size: str,
     user: str,
     ssh_key: Path | None,
+    custom_data: IO[bytes] | None,
     location: str,
     no_wait: bool,
     state: Path,
@@ -67,7 +73,7 @@ def create(
     key, path, made = public_key(ssh_key, state / GENERATED)
     if made:
         click.echo(f"You have no SSH key: made {path.with_suffix('')}, which `skerry vm ssh` uses.", err=True)
-    wanted = Wanted(name, location, image, size, user, key)
+    wanted = Wanted(name, location, image, size, user, key, custom_data.read() if custom_data else None)
     with Progress(f"Creating {name}") as progress:
         data = _create(client, client.group(group), wanted, progress, wait=not no_wait)
     machine = detailed(client, Machine(data))
@@ -156,6 +162,7 @@ def vm_properties(wanted: Wanted, image: dict[str, str], nic: str) -> dict[str, 
             "computerName": wanted.name,
             "adminUsername": wanted.user,
             "linuxConfiguration": {"disablePasswordAuthentication": True, "ssh": {"publicKeys": keys}},
+            **({"customData": b64encode(wanted.custom_data).decode()} if wanted.custom_data else {}),
         },
         "networkProfile": {"networkInterfaces": [{"id": nic, "properties": {"deleteOption": "Delete"}}]},
         "diagnosticsProfile": {"bootDiagnostics": {"enabled": True}},

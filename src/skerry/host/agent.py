@@ -9,7 +9,7 @@ import dataclasses
 import os
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 
@@ -26,6 +26,7 @@ from skerry.host.jobs import Jobs, Key
 from skerry.host.login import LoginWatch
 from skerry.host.network.driver import NetworkDriver
 from skerry.host.storage.driver import StorageDriver
+from skerry.host.warm.driver import WarmStarts
 from skerry.hostspec import (
     DiskAttachment,
     DiskObserved,
@@ -60,8 +61,10 @@ class Agent:
         *,
         guests: Guests,
         capacity: HostCapacity,
+        warm: WarmStarts | None = None,
     ) -> None:
         self.guests = guests
+        self._warm = warm
         self._source = source
         self._compute = compute
         self._network = network
@@ -102,6 +105,8 @@ class Agent:
         self._jobs.close()
         if not keep_vms:
             self._halt_all(grace)
+        if self._warm is not None:
+            self._warm.close()
         self._compute.close()
         self._network.close(keep=keep_vms)
 
@@ -248,14 +253,22 @@ class Agent:
 
     def _start(self, vm: VmSpec) -> None:
         self._refuse_bad_disks(vm)
-        files = [self._disk_file(attachment) for attachment in vm.disks]
         taps: list[int] = []
         try:
             taps.extend(self._network.tap(port) for port in vm.ports)
-            self._compute.start(self._as_started(vm), files, taps)
+            if not self._start_warm(vm, taps):
+                files = [self._disk_file(attachment) for attachment in vm.disks]
+                self._compute.start(self._as_started(vm), files, taps)
         finally:
             for tap in taps:
                 os.close(tap)
+
+    def _start_warm(self, vm: VmSpec, taps: Sequence[int]) -> bool:
+        """Whether the VM could continue from a template. Its guest then is ready as soon as it can be logged into."""
+        if self._warm is None or self._spec is None or not self._warm.start(vm, self._spec.vnets, taps):
+            return False
+        self.guests.report_health(vm.ports[0], "Ready", "")
+        return True
 
     def _disk_file(self, attachment: DiskAttachment) -> DiskFile:
         file = self._storage.file(attachment.disk)
@@ -323,6 +336,8 @@ class Agent:
         reported = self.guests.health(vm)
         health = self._login.health(vm, spec.ports[0] if spec and spec.ports else None, reported.health)
         state = converge.power(spec, machine, problem)
+        if self._warm is not None and spec is not None and health == "ready":
+            self._warm.learn(spec)
         if machine is None:
             return VmObserved(id=vm, power=state, health=health, message=problem or reported.message)
         return VmObserved(
@@ -335,6 +350,7 @@ class Agent:
             vcpus=machine.vcpus,
             memory_bytes=machine.memory_bytes,
             agent_version=machine.agent_version,
+            phases={name: round(seconds, 3) for name, seconds in machine.phases.items()},
         )
 
     def _observe_disks(self, spec: HostSpec) -> list[DiskObserved]:

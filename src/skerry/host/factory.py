@@ -19,8 +19,10 @@ log = structlog.get_logger()
 FAKE_CAPACITY = HostCapacity(cpus=32, memory_bytes=128 * GIB, disk_bytes=0, accelerator="fake")
 
 
-def real_agent(state: Path, source: SpecSource, accel: Literal["auto", "kvm", "tcg"]) -> Agent:
+def real_agent(state: Path, source: SpecSource, accel: Literal["auto", "kvm", "tcg"], *, warm: bool = True) -> Agent:
     """An agent on QEMU, the routed network and qcow2 disks under `state`; guests that run there are adopted.
+
+    `warm`: new VMs may start from templates, and templates are made.
 
     Raises HostError when the host lacks something that `skerry doctor` names. Call `start()` on what it returns.
     """
@@ -29,6 +31,8 @@ def real_agent(state: Path, source: SpecSource, accel: Literal["auto", "kvm", "t
     from skerry.host.compute.qemu.driver import QemuCompute
     from skerry.host.network.routed import RoutedNetwork
     from skerry.host.storage.qcow2 import Qcow2Storage
+    from skerry.host.warm.starts import TemplateStarts
+    from skerry.host.warm.templates import Templates
 
     choice = choose_accelerator(accel)
     log.info("accelerator chosen", accelerator=choice.accelerator, reason=choice.reason)
@@ -37,7 +41,10 @@ def real_agent(state: Path, source: SpecSource, accel: Literal["auto", "kvm", "t
     storage = Qcow2Storage(state)
     network = RoutedNetwork(state, guests)
     compute = QemuCompute(vms, choice.accelerator, network.guests_netns)
-    return Agent(source, compute, network, storage, guests=guests, capacity=measure(choice.accelerator))
+    templates = Templates(state)
+    templates.sweep()
+    starts = TemplateStarts(templates, compute, network, storage) if warm else None
+    return Agent(source, compute, network, storage, guests=guests, capacity=measure(choice.accelerator), warm=starts)
 
 
 def fake_agent(

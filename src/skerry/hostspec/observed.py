@@ -14,6 +14,7 @@ class VmObserved(Struct, frozen=True):
     `start_generation` / `restart_generation`: the last orders carried out.
     `health`: what the guest reported to the platform (cloud-init's Ready post) since its first start.
     `vcpus`, `memory_bytes`: what the running QEMU was started with.
+    `phases`: if it continued from a template, seconds from its start to the end of each phase; empty for a cold start.
     """
 
     id: str
@@ -25,6 +26,7 @@ class VmObserved(Struct, frozen=True):
     vcpus: int = 0
     memory_bytes: int = 0
     agent_version: str = ""
+    phases: dict[str, float] = {}
 
 
 class DiskObserved(Struct, frozen=True):

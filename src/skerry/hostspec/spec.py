@@ -114,6 +114,7 @@ class VmSpec(Struct, frozen=True):
     `start_generation` rises with each order to start: a guest that shut itself down stays down until it rises.
     `restart_generation` rises with each order to restart (ACPI, then hard after `grace_seconds`).
     `hard_stop`: power off at once instead of by ACPI.
+    `warm`: it may continue from a template at its first start, instead of booting.
     `metadata`: the JSON document at 169.254.169.254/metadata/instance, or "" for none.
     """
 
@@ -132,6 +133,7 @@ class VmSpec(Struct, frozen=True):
     grace_seconds: int = 60
     provisioning: Provisioning | None = None
     metadata: str = ""
+    warm: bool = True
 
 
 class HostSpec(Struct, frozen=True):

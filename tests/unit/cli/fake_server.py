@@ -15,6 +15,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 from skerry.identity import Identity, ensure_tls
+from skerry.options import Options
 
 
 class StartError(Exception):
@@ -27,11 +28,10 @@ class _Health(BaseHTTPRequestHandler):
         self.end_headers()
 
 
-def serve(
-    state: Path, port: int, accel: str, simulate: int, on_ready: Callable[[], None], *, database: str | None
-) -> None:
+def serve(state: Path, options: Options, on_ready: Callable[[], None]) -> None:
     """Serve, or behave as STATE/behave says."""
-    (state / "asked-database").write_text(str(database))
+    port = options.port
+    (state / "asked-database").write_text(str(options.database))
     behaviour = (state / "behave").read_text() if (state / "behave").exists() else ""
     if behaviour == "refuse":
         raise StartError(f"Port {port} is in use.")
@@ -46,7 +46,7 @@ def serve(
         stop = threading.Event()
         signal.signal(signal.SIGTERM, lambda _number, _frame: stop.set())
         threading.Thread(target=server.serve_forever).start()
-        print(f"accelerator {accel}, simulated {simulate}", file=sys.stderr)
+        print(f"accelerator {options.accel}, simulated {options.simulate}, warm {options.warm}", file=sys.stderr)
         on_ready()
         stop.wait()
         if behaviour == "die":

@@ -49,10 +49,10 @@ def port() -> str:
 
 def test_up_returns_once_it_serves_and_down_once_it_is_gone(run: Run, state: Path, port: str) -> None:
     (state / "behave").write_text("slow")
-    up = run("up", "--detach", "--port", port, "--accel", "tcg", "--simulate", "3")
+    up = run("up", "--detach", "--port", port, "--accel", "tcg", "--simulate", "3", "--warm", "off")
     assert up.returncode == 0, up.stderr
     assert f"https://localhost:{port}" in up.stdout
-    assert "accelerator tcg, simulated 3" in (state / "logs" / "skerry.log").read_text()
+    assert "accelerator tcg, simulated 3, warm False" in (state / "logs" / "skerry.log").read_text()
 
     shown = run("status", "-o", "json")
     assert (shown.returncode, json.loads(shown.stdout)["answers"]) == (0, True)

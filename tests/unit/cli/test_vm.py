@@ -4,6 +4,7 @@ import json
 import os
 import stat
 import sys
+from base64 import b64decode
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,13 @@ def test_create_makes_the_group_the_parts_and_the_machine(cloud: Cloud, skerry: 
         {"path": "/home/skerry/.ssh/authorized_keys", "keyData": KEY}
     ]
     assert properties["storageProfile"]["imageReference"]["sku"] == "12-gen2"
+
+
+def test_custom_data_goes_along_as_it_is(cloud: Cloud, skerry: Skerry, key: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.write_bytes(b"#!/bin/sh\ntrue\n")
+    answer(skerry("vm", "create", "web", "--ssh-key", str(key), "--custom-data", str(data), "-o", "json"))
+    assert b64decode(cloud.vm("web")["properties"]["osProfile"]["customData"]) == data.read_bytes()
 
 
 def test_a_second_machine_uses_the_groups_network(cloud: Cloud, skerry: Skerry, key: Path) -> None:

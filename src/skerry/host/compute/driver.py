@@ -1,7 +1,7 @@
 """What the agent needs of a hypervisor. Every call looks before it acts and may be repeated."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from skerry.hostspec import VmSpec
@@ -17,6 +17,7 @@ class Machine:
     `reason`: why it is halted; `lost`: its process ended unexpectedly and is to be started again.
     `start_generation`, `restart_generation`: the last orders carried out, kept on disk.
     `disks`: ids of the disks that it was last started with.
+    `phases`: if it continued from a template, seconds to the end of each phase. `unborn`: that was cut short.
     """
 
     id: str
@@ -30,6 +31,8 @@ class Machine:
     agent_version: str = ""
     message: str = ""
     disks: tuple[str, ...] = ()
+    phases: Mapping[str, float] = field(default_factory=dict)
+    unborn: bool = False
 
 
 @dataclass(frozen=True)

@@ -102,6 +102,11 @@ class RoutedNetwork:
                 return netns.inside(self._namespace(vnet.id), lambda: tap.open_existing(tap_name(port)))
         raise HostError(f"port {port} is in no network of this host")
 
+    def idle_tap(self) -> int:
+        """A descriptor of a TAP that leads nowhere and ends with it; the caller closes it."""
+        netns.create(self._names.guests)
+        return netns.inside(Path(self.guests_netns), tap.passing)
+
     def greets(self, port: str, tcp_port: int) -> bool:
         """See NetworkDriver."""
         for vnet in self._vnets.values():

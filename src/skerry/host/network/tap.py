@@ -28,6 +28,11 @@ def create(name: str) -> None:
         os.close(descriptor)
 
 
+def passing() -> int:
+    """A descriptor of a new TAP in the namespace of the calling thread; the device ends with its last descriptor."""
+    return _attach(f"skt{os.urandom(4).hex()}")
+
+
 def open_existing(name: str) -> int:
     """A descriptor of the TAP `name` of the calling thread's namespace.
 

@@ -83,6 +83,18 @@ def read_qcow2(path: Path) -> ImageHeader:
         os.close(handle)
 
 
+def holds_data(path: Path) -> bool:
+    """Whether a qcow2 file of our own making has ever been written to; one that hasn't shows its backing file only."""
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        reader = _Reader(path, handle)
+        reader.qcow2(backing_allowed=True)
+        *_, entries, offset = _QCOW2.unpack(reader.bytes_at(0, _QCOW2.size))[:9]
+        return any(reader.bytes_at(offset, entries * 8))
+    finally:
+        os.close(handle)
+
+
 class _Reader:
     def __init__(self, path: Path, handle: int) -> None:
         status = os.fstat(handle)

@@ -153,9 +153,9 @@ class Library:
         return image
 
     def backing_disks(self) -> set[str]:
-        """Ids of the images that disks of this state folder are overlays of."""
+        """Ids of the images that disks and templates of this state folder are overlays of."""
         used = set()
-        for path in self.disks.glob("[!.]*.qcow2"):
+        for path in (*self.disks.glob("[!.]*.qcow2"), *self.folder.parent.glob("templates/*/disk.qcow2")):
             backing = read_qcow2(path).backing
             if backing:
                 used.add(Path(backing).parent.name)

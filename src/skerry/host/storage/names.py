@@ -17,6 +17,13 @@ def disk_id(text: str) -> str:
     return text
 
 
+def template_id(text: str) -> str:
+    """`text` if it is a template's id (a UUID). Raises Refused."""
+    if not _DISK.fullmatch(text):
+        raise Refused(f"{text!r} is no template id: hexadecimal digits and hyphens, at most 64")
+    return text
+
+
 def image_id(text: str) -> str:
     """`text` if it is an image's id. Raises Refused."""
     if not _IMAGE.fullmatch(text):

@@ -1,6 +1,7 @@
 """Disks as qcow2 files, each an overlay of the image it was made from.
 
 STATE/disks/ID.qcow2      finished; its backing file is ../images/IMAGE/disk.qcow2, so a state folder can be moved
+                          or ../templates/TEMPLATE/disk.qcow2, itself an overlay of an image, of a VM that started warm
 STATE/disks/ID.made       empty: the disk was finished once. Should its file be gone later, nothing is made in its place
 STATE/disks/.ID.qcow2.*   being made, or left by a kill and swept at the next start
 """
@@ -15,7 +16,7 @@ from skerry.host.errors import HostError, Refused
 from skerry.host.files import sync
 from skerry.host.storage import names, qemu_img, rules
 from skerry.host.storage.files import appearing
-from skerry.host.storage.headers import read_qcow2
+from skerry.host.storage.headers import holds_data, read_qcow2
 from skerry.host.storage.library import Library
 from skerry.hostspec import DiskObserved, DiskSpec, ImageObserved
 
@@ -53,7 +54,29 @@ class Qcow2Storage:
         disk_file = DiskFile(path=str(path.absolute()), format="qcow2")
         if header.backing is None:
             return disk_file
-        return replace(disk_file, backing=((str(self._backing(path, header.backing)), "qcow2"),))
+        below = self._backing(path, header.backing)
+        return replace(disk_file, backing=tuple((str(layer), "qcow2") for layer in below))
+
+    def rebase(self, disk: str, base: Path | None) -> None:
+        """Put a new disk on a template's disk instead of its image, or back (None), at the same size.
+
+        Only for a disk of a VM that was never its user's: what was written to it is lost.
+        """
+        path = self._path(disk)
+        header = read_qcow2(path)
+        if header.backing is None:
+            raise HostError(f"disk {disk} was made empty: there is nothing below it to change")
+        image = self._backing(path, header.backing)[-1].parent.name
+        wanted = f"../templates/{base.parent.name}/{base.name}" if base else f"../images/{image}/disk.qcow2"
+        if header.backing == wanted and not holds_data(path):
+            return
+        with appearing(path) as temporary:
+            qemu_img.create(temporary, header.virtual_size, wanted)
+            temporary.chmod(0o600)
+
+    def holds_data(self, disk: str) -> bool:
+        """Whether a disk was ever written to."""
+        return holds_data(self._path(disk))
 
     def images(self) -> Sequence[ImageObserved]:
         return self.library.list()
@@ -91,12 +114,19 @@ class Qcow2Storage:
         _mark(path).touch(0o600)
         return _observe(path)
 
-    def _backing(self, path: Path, name: str) -> Path:
-        """The image below a disk. A header that names any other file isn't of our making and is refused."""
-        image = Path(name).parent.name
-        if name != f"../images/{image}/disk.qcow2":
+    def _backing(self, path: Path, name: str) -> list[Path]:
+        """The files below a disk, nearest first. A header that names any other file isn't ours and is refused."""
+        folder = Path(name).parent.name
+        if name == f"../images/{folder}/disk.qcow2":
+            return [self.library.path(folder)]
+        below, template = None, self.folder.parent / "templates" / folder / "disk.qcow2"
+        if name == f"../templates/{folder}/disk.qcow2":
+            names.template_id(folder)
+            below = read_qcow2(template).backing
+        image = Path(below or "").parent.name
+        if below != f"../../images/{image}/disk.qcow2":
             raise HostError(f"{path} names {name!r} as its backing file, which is no image of the library")
-        return self.library.path(image)
+        return [template.absolute(), self.library.path(image)]
 
 
 def _mark(path: Path) -> Path:

@@ -52,6 +52,14 @@ class Disk:
 
 
 @dataclass(frozen=True)
+class Memory:
+    """A guest's memory in a file: `shared` by a template in the making, which writes to it; else private to a clone."""
+
+    fd: int
+    shared: bool
+
+
+@dataclass(frozen=True)
 class Descriptors:
     """Everything a QEMU inherits. `qmp`, `serial`, `agent` listen; `firmware` is (code, variables) for UEFI."""
 
@@ -63,6 +71,7 @@ class Descriptors:
     taps: tuple[int, ...] = ()
     cd: int | None = None
     firmware: tuple[int, int] | None = None
+    memory: Memory | None = None
 
 
 def command_line(binary: str, machine: str, accelerator: str, vm: VmSpec, fds: Descriptors) -> list[str]:
@@ -70,14 +79,14 @@ def command_line(binary: str, machine: str, accelerator: str, vm: VmSpec, fds: D
     return [
         *[binary, "-nodefaults", "-no-user-config", "-display", "none", "-vga", "none"],
         *["-sandbox", SANDBOX, "-name", f"skerry-{vm.id}", "-uuid", vm.id],
-        *_machine(machine, fds.firmware),
+        *_machine(machine, fds.firmware, fds.memory),
         *_processor(accelerator, vm.vcpus),
-        *["-m", f"{vm.memory_bytes // MIB}M"],
+        *_memory(vm.memory_bytes // MIB, fds.memory),
         *_identity(vm.id),
         *_power(),
         *_monitor(fds.qmp),
         *_serial(fds.serial, fds.serial_log),
-        *_small_devices(),
+        *_small_devices(fds.memory),
         *_agent(fds.agent),
         *_scsi(fds.cd),
         *[word for disk in fds.disks for word in _disk(disk)],
@@ -85,8 +94,8 @@ def command_line(binary: str, machine: str, accelerator: str, vm: VmSpec, fds: D
     ]
 
 
-def _machine(machine: str, firmware: tuple[int, int] | None) -> list[str]:
-    options = f"{machine},usb=off,vmport=off,dump-guest-core=off"
+def _machine(machine: str, firmware: tuple[int, int] | None, memory: Memory | None) -> list[str]:
+    options = f"{machine},usb=off,vmport=off,dump-guest-core=off" + (",memory-backend=ram" if memory else "")
     sleep = ["-global", "ICH9-LPC.disable_s3=1", "-global", "ICH9-LPC.disable_s4=1"]
     if firmware is None:
         return ["-machine", options, *sleep]
@@ -103,6 +112,18 @@ def _processor(accelerator: str, vcpus: int) -> list[str]:
     if accelerator == "kvm":
         return ["-accel", "kvm", "-cpu", "host", *smp]
     return ["-accel", f"tcg,thread=multi,tb-size={TCG_TB_SIZE}", "-cpu", TCG_CPU, *smp]
+
+
+def _memory(mib: int, memory: Memory | None) -> list[str]:
+    """A clone waits, paused, for the state to be named; a template tells systemd what it is."""
+    size = ["-m", f"{mib}M"]
+    if memory is None:
+        return size
+    share = "on" if memory.shared else "off"
+    file = ["-object", f"memory-backend-file,id=ram,size={mib}M,mem-path=/proc/self/fd/{memory.fd},share={share}"]
+    if memory.shared:
+        return [*size, *file, "-smbios", "type=11,value=io.systemd.credential:skerry.template=1"]
+    return [*size, *file, "-S", "-incoming", "defer"]
 
 
 def _identity(vm: str) -> list[str]:
@@ -130,10 +151,12 @@ def _serial(fd: int, log: int) -> list[str]:
     ]
 
 
-def _small_devices() -> list[str]:
+def _small_devices(memory: Memory | None) -> list[str]:
+    """Pages that the guest gives back would be cut out of the file that others share, so then it isn't asked to."""
+    reporting = "off" if memory else "on"
     return [
         *["-object", "rng-builtin,id=rng", "-device", _pci("virtio-rng-pci", "rng", rng="rng")],
-        *["-device", _pci("virtio-balloon-pci", "balloon", free_page_reporting="on")],
+        *["-device", _pci("virtio-balloon-pci", "balloon", free_page_reporting=reporting)],
     ]
 
 
@@ -218,4 +241,5 @@ def inherited(fds: Descriptors) -> Sequence[int]:
     """Every descriptor number in `fds`."""
     layers = [layer.fd for disk in fds.disks for layer in disk.layers]
     optional = [*([fds.cd] if fds.cd is not None else []), *(fds.firmware or ())]
+    optional += [fds.memory.fd] if fds.memory else []
     return [fds.qmp, fds.serial, fds.agent, fds.serial_log, *layers, *fds.taps, *optional]

@@ -11,7 +11,8 @@ import structlog
 
 from skerry.host.compute.driver import DiskFile, Machine
 from skerry.host.compute.qemu import process, record
-from skerry.host.compute.qemu.guest import Guest
+from skerry.host.compute.qemu.firmware import VARIABLES
+from skerry.host.compute.qemu.guest import Guest, Origin
 from skerry.host.compute.qemu.keeper import Keeper
 from skerry.host.compute.qemu.launch import Setting
 from skerry.host.compute.qemu.machine_types import newest_q35
@@ -19,7 +20,7 @@ from skerry.host.compute.qemu.process import identity
 from skerry.host.compute.qemu.qmp import Loop
 from skerry.host.compute.qemu.record import Record
 from skerry.host.errors import HostError
-from skerry.host.files import sync
+from skerry.host.files import sync, write_atomically
 from skerry.hostspec import VmSpec
 
 log = structlog.get_logger()
@@ -34,8 +35,8 @@ class QemuCompute:
     def __init__(self, folder: Path, accelerator: Literal["kvm", "tcg"], netns: str | None) -> None:
         self.accelerator: Literal["kvm", "tcg", "fake"] = accelerator
         self._folder = folder
-        self._setting = Setting(accelerator, identity(), netns)
-        self._loop = Loop()
+        self.setting = Setting(accelerator, identity(), netns)
+        self.loop = Loop()
         self._lock = threading.Lock()
         self._callbacks: list[Callable[[str], None]] = []
         self._guests: dict[str, Guest] = {}
@@ -46,6 +47,11 @@ class QemuCompute:
         self._janitor = threading.Thread(target=self._tend, name="skerry-tend", daemon=True)
         self._janitor.start()
 
+    @property
+    def machine_type(self) -> str:
+        """The machine type of new VMs."""
+        return newest_q35(self.setting.binary)
+
     def machines(self) -> Mapping[str, Machine]:
         """Every VM that was started here and not forgotten."""
         return {vm: guest.machine() for vm, guest in self._all().items()}
@@ -55,6 +61,16 @@ class QemuCompute:
         guest = self._guest(spec.id)
         self._keeper.ensure()
         guest.start(spec, disks, taps)
+
+    def start_from(
+        self, spec: VmSpec, disks: Sequence[DiskFile], taps: Sequence[int], origin: Origin, variables: Path | None
+    ) -> None:
+        """Let the VM continue from a template, with a copy of its firmware's `variables`. Raises as `start`."""
+        self._keeper.ensure()
+        guest = self._guest(spec.id)
+        if variables is not None:
+            write_atomically(self._folder / spec.id / VARIABLES, variables.read_bytes())
+        guest.start(spec, disks, taps, origin)
 
     def acknowledge(self, vm: str, start_generation: int) -> None:
         """Record that the VM ran already."""
@@ -96,7 +112,7 @@ class QemuCompute:
         self._keeper.close(needed=self._any_lives())
         for guest in self._all().values():
             guest.close()
-        self._loop.close()
+        self.loop.close()
 
     def _adopt(self) -> None:
         for folder in sorted(self._folder.iterdir()):
@@ -109,22 +125,22 @@ class QemuCompute:
         """The guest of a folder. Without a record it has never run, or it is known by its process alone."""
         kept = record.load(folder)
         if kept is None:
-            machine = process.machine_of(folder.name) or newest_q35(self._setting.binary)
+            machine = process.machine_of(folder.name) or newest_q35(self.setting.binary)
             kept = Record(folder.name, machine)
-        guest = Guest(folder, kept, self._setting, self._loop, self._changed)
+        guest = Guest(folder, kept, self.setting, self.loop, self._changed)
         guest.adopt()
         log.info("found a VM", vm=kept.id, state=guest.machine().state, reason=guest.machine().reason)
         return guest
 
     def _guest(self, vm: str) -> Guest:
         """The VM's guest, made with the newest machine type when it is new here."""
-        machine = newest_q35(self._setting.binary)
+        machine = newest_q35(self.setting.binary)
         with self._lock:
             if vm not in self._guests:
                 folder = self._folder / vm
                 folder.mkdir(mode=0o700, exist_ok=True)
                 sync(self._folder)
-                self._guests[vm] = Guest(folder, Record(vm, machine), self._setting, self._loop, self._changed)
+                self._guests[vm] = Guest(folder, Record(vm, machine), self.setting, self.loop, self._changed)
             return self._guests[vm]
 
     def _known(self, vm: str) -> Guest | None:

@@ -14,9 +14,10 @@ of which had run for SOUND_SECONDS, it would only end again: then it stays stopp
 import shutil
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Protocol
 
 import structlog
 from msgspec.structs import replace
@@ -24,6 +25,7 @@ from msgspec.structs import replace
 from skerry.host.compute.driver import DiskFile, Machine, Reason
 from skerry.host.compute.qemu import process, record, serial
 from skerry.host.compute.qemu.agent_channel import agent_version
+from skerry.host.compute.qemu.argv import Memory
 from skerry.host.compute.qemu.cgroups import Cgroups
 from skerry.host.compute.qemu.launch import AGENT_SOCKET, QMP_SOCKET, Launched, Setting, launch
 from skerry.host.compute.qemu.process import Process
@@ -38,6 +40,21 @@ START_SECONDS, RECONNECT_SECONDS = 30.0, 5.0
 DIED = "the QEMU process ended unexpectedly"
 MOST_LOST, SOUND_SECONDS = 3, 600.0
 PANICKED = "the guest's kernel panicked; the serial log shows why"
+
+
+class Origin(Protocol):
+    """What a clone continues from."""
+
+    @property
+    def memory(self) -> Memory:
+        """The template's memory and state, as descriptors to inherit."""
+
+    @property
+    def phases(self) -> Mapping[str, float]:
+        """Seconds from the start to the end of each phase of `wake`, once it is done."""
+
+    def wake(self, monitor: Monitor, agent: Path) -> None:
+        """Restore the paused machine, let it run and make it its own by the agent's channel. Raises HostError."""
 
 
 class Guest:
@@ -76,19 +93,24 @@ class Guest:
             agent_version=kept.agent_version,
             message=self._trouble or kept.message,
             disks=kept.disks,
+            phases=kept.phases,
+            unborn=kept.unborn,
         )
 
     # --- orders ------------------------------------------------------------------------------------------------
 
-    def start(self, vm: VmSpec, disks: Sequence[DiskFile], taps: Sequence[int]) -> None:
-        """Start it unless its process lives. Nothing is left running when this raises."""
+    def start(self, vm: VmSpec, disks: Sequence[DiskFile], taps: Sequence[int], origin: Origin | None = None) -> None:
+        """Start it unless its process lives, from `origin` if given. Nothing is left running when this raises."""
         with self._lock:
             if self._process is not None:
                 return
-            self._begin(vm)
-            launched = launch(self._setting, self._record.machine, self._folder, vm, disks=disks, taps=taps)
+            self._begin(vm, warm=origin is not None)
+            memory = origin.memory if origin else None
+            launched = launch(
+                self._setting, self._record.machine, self._folder, vm, disks=disks, taps=taps, memory=memory
+            )
             try:
-                self._settle(vm, launched)
+                self._settle(vm, launched, origin)
             except BaseException:
                 self._abort(launched)
                 raise
@@ -162,6 +184,9 @@ class Guest:
         self._process = found
         if (kept := self._record).pid != found.pid or not kept.boot:
             self._note(pid=found.pid, started=found.started, boot=process.boot_id())
+        if self._record.unborn:
+            self.kill()
+            return
         self._reconnect()
 
     def _find(self) -> Process | None:
@@ -175,7 +200,7 @@ class Guest:
 
     # --- starting ----------------------------------------------------------------------------------------------
 
-    def _begin(self, vm: VmSpec) -> None:
+    def _begin(self, vm: VmSpec, *, warm: bool) -> None:
         """Note durably that a process of the VM may run from now on. Raises HostError where that can't be written."""
         kept = self._record
         ordered = vm.start_generation > kept.start_generation or vm.restart_generation > kept.restart_generation
@@ -187,11 +212,13 @@ class Guest:
             message=f"{kept.message}; it was started again" if again else "",
             lost=kept.lost if again else 0,
             disks=_ids(vm),
+            phases={},
+            unborn=warm,
         )
         if self._unsaved:
             raise HostError(f"nothing was started: {self._unsaved}")
 
-    def _settle(self, vm: VmSpec, launched: Launched) -> None:
+    def _settle(self, vm: VmSpec, launched: Launched, origin: Origin | None) -> None:
         """Note the process at once, so that it is never lost; then wait for its monitor."""
         found = process.look_up(launched.pid)
         if found is None:
@@ -200,7 +227,13 @@ class Guest:
         self._note(pid=found.pid, started=found.started, argv=tuple(launched.argv))
         self._cgroups.limit(vm.id, found.pid, vm.memory_bytes, vm.vcpus)
         self._await_monitor(launched)
+        if origin is not None:
+            assert self._monitor is not None
+            origin.wake(self._monitor, self._folder / AGENT_SOCKET)
+            self._loop.spawn(self._ask_agent())
         self._note(
+            unborn=False,
+            phases=dict(origin.phases) if origin else {},
             start_generation=vm.start_generation,
             restart_generation=vm.restart_generation,
             vcpus=vm.vcpus,
@@ -260,7 +293,7 @@ class Guest:
             case {"event": "RESUME"}:
                 self._trouble = ""
                 self._changed(self._record.id)
-            case {"event": "VSERPORT_CHANGE", "data": {"open": True}}:
+            case {"event": "VSERPORT_CHANGE", "data": {"open": True}} if not self._record.unborn:
                 self._loop.spawn(self._ask_agent())
 
     async def _ask_agent(self) -> None:

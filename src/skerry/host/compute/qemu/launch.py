@@ -3,13 +3,13 @@
 import os
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from skerry.host import run
 from skerry.host.compute.driver import DiskFile
 from skerry.host.compute.qemu import argv, firmware, process, serial
-from skerry.host.compute.qemu.argv import Descriptors, Disk, Layer
+from skerry.host.compute.qemu.argv import Descriptors, Disk, Layer, Memory
 from skerry.host.compute.qemu.machine_types import BINARY
 from skerry.host.compute.qemu.process import Identity
 from skerry.host.compute.qemu.qmp import listening
@@ -25,17 +25,22 @@ QMP_SOCKET, SERIAL_SOCKET, AGENT_SOCKET = "qmp.sock", "serial.sock", "qga.sock"
 
 @dataclass(frozen=True)
 class Setting:
-    """What is the same for every guest of this host. `netns` is the path of the empty network namespace."""
+    """What is the same for every guest of this host. `netns` is the path of the empty network namespace.
+
+    `niceness`: 0 to 19, by how much other processes come first.
+    """
 
     accelerator: str
     user: Identity | None
     netns: str | None
     binary: str = BINARY
+    niceness: int = 0
 
     def confine(self, words: Sequence[str]) -> list[str]:
         """The command line inside its namespace and without rights."""
         groups = process.kvm_groups() if self.accelerator == "kvm" else []
-        return process.confined(words, self.user, self.netns, groups)
+        nice = ["nice", "-n", str(self.niceness)] if self.niceness else []
+        return [*nice, *process.confined(words, self.user, self.netns, groups)]
 
 
 @dataclass
@@ -72,12 +77,19 @@ class Launched:
 
 
 def launch(
-    setting: Setting, machine: str, folder: Path, vm: VmSpec, *, disks: Sequence[DiskFile], taps: Sequence[int]
+    setting: Setting,
+    machine: str,
+    folder: Path,
+    vm: VmSpec,
+    *,
+    disks: Sequence[DiskFile],
+    taps: Sequence[int],
+    memory: Memory | None = None,
 ) -> Launched:
     """Start a QEMU for `vm`. All it needs is opened here, by us, so that its user needs no access to our folders."""
     _refuse(vm, disks, taps)
     with ExitStack() as opened:
-        fds = _descriptors(opened, folder, vm, disks, taps)
+        fds = replace(_descriptors(opened, folder, vm, disks, taps), memory=memory)
         words = setting.confine(argv.command_line(setting.binary, machine, setting.accelerator, vm, fds))
         reading, writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         opened.callback(os.close, writing)

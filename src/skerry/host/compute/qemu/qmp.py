@@ -70,6 +70,10 @@ class Monitor:
         """Run a command and return its answer. Raises HostError with QEMU's words."""
         return self._loop.call(self._execute(command, arguments), COMMAND_SECONDS)
 
+    def give(self, name: str, descriptor: int) -> None:
+        """Pass an open file on; later commands know it as `fd:name`. Raises HostError."""
+        self._loop.call(self._give(name, descriptor), COMMAND_SECONDS)
+
     def status(self) -> str:
         """QEMU's RunState: running, paused, shutdown, guest-panicked, internal-error, io-error, …"""
         answer = self.execute("query-status")
@@ -127,6 +131,11 @@ class Monitor:
             raise HostError(f"QEMU refused {command}: {error}") from error
         except Exception as error:
             raise HostError(f"QEMU went away during {command}: {error or type(error).__name__}") from error
+
+    async def _give(self, name: str, descriptor: int) -> None:
+        if self._client is not None:
+            self._client.send_fd_scm(descriptor)
+        await self._execute("getfd", {"fdname": name})
 
     async def _disconnect(self) -> None:
         if self._task is not None:

@@ -18,6 +18,8 @@ class Record(msgspec.Struct, frozen=True):
 
     `argv`, `pid`, `started`, `boot` are of its last process (pid 0: none noted); `reason`: why it was last seen halted;
     `lost`: how many processes in a row ended soon and unexpectedly.
+    `phases`: seconds to the end of each, if it continued from a template.
+    `unborn`: it began to and isn't its user's yet; what is left of it is dropped.
     """
 
     id: str
@@ -35,6 +37,8 @@ class Record(msgspec.Struct, frozen=True):
     message: str = ""
     agent_version: str = ""
     lost: int = 0
+    phases: dict[str, float] = {}
+    unborn: bool = False
 
 
 def save(folder: Path, record: Record) -> None:

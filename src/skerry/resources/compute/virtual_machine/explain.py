@@ -64,12 +64,16 @@ class Latest(Struct):
 
 
 class Condition(Struct, rename="camel"):
-    """What its host last said of it, and when. `problems`: what the host can't do and tries again."""
+    """What its host last said of it, and when. `problems`: what the host can't do and tries again.
+
+    `phases`: if it started warm, from a template, seconds to the end of each phase of that; empty for a cold start.
+    """
 
     wanted: str
     power: str
     health: str
     message: str
+    phases: dict[str, float]
     reported: str | None
     problems: list[str]
 
@@ -172,6 +176,7 @@ def _condition(work: UnitOfWork, row: ResourceRow) -> Condition:
         power=seen.power if seen else "unknown" if host else "deallocated",
         health=seen.health if seen else "pending",
         message=seen.message if seen else "",
+        phases=seen.phases if seen else {},
         reported=timestamp(at) if at else None,
         problems=[problem for problem in problems if problem],
     )

@@ -4,14 +4,15 @@
 (why it is where it is, see `decision`), `power` (running or stopped: what is wanted), `start` and
 `restart` (orders given so far), `hard`, `image` (id of its image, None for a specialised disk), `password_hash`,
 `custom_data`, `user_data`, `provisioned` (the guest has reported Ready), `unmade` (its creation has not
-succeeded yet: the same PUT tries again), `given` (fingerprints of the secrets in the PUT).
+succeeded yet: the same PUT tries again), `given` (fingerprints of the secrets in the PUT), `warm` (it may continue
+from a template).
 """
 
 import json
 from typing import Any
 
 from skerry.arm.ids import parse_id
-from skerry.arm.rows import model_of
+from skerry.arm.rows import body_of, model_of
 from skerry.hostspec import DiskAttachment, Provisioning, VmObserved, VmSpec
 from skerry.placement import Choice
 from skerry.resources.compute.catalogue.sizes import get_size
@@ -20,6 +21,7 @@ from skerry.resources.network import spec as network
 from skerry.store import ResourceRow, UnitOfWork
 
 TYPE = "Microsoft.Compute/virtualMachines"
+WARM_TAG = "skerry.warmstart"
 
 
 def nic_keys(vm: VirtualMachine) -> list[str]:
@@ -89,7 +91,15 @@ def spec_of(work: UnitOfWork, row: ResourceRow) -> VmSpec:
         hard_stop=private.get("hard", False),
         provisioning=_provisioning(vm, private),
         metadata=json.dumps(instance_metadata(work, row, vm)),
+        warm=private.get("warm", True),
     )
+
+
+def may_start_warm(work: UnitOfWork, row: ResourceRow, vm: VirtualMachine) -> bool:
+    """Whether nobody has turned warm starts off, by the tag `skerry.warmStart=off` on the VM or its group."""
+    group = work.resources.get(row.group_key)
+    tags = {**(body_of(group).get("tags", {}) if group else {}), **(vm.tags or {})}
+    return "off" not in {value.lower() for name, value in tags.items() if name.lower() == WARM_TAG}
 
 
 def _provisioning(vm: VirtualMachine, private: dict[str, Any]) -> Provisioning | None:

@@ -24,6 +24,7 @@ from skerry.resources.compute.disk import model as disks
 from skerry.resources.compute.virtual_machine.model import (
     computer_name,
     decision,
+    may_start_warm,
     nic_keys,
     observed,
     os_disk_key,
@@ -110,7 +111,7 @@ def _allocate(context: StepContext) -> Outcome:
     disks.place(context.work, os_disk_key(vm), host)
     for key in nic_keys(vm):
         network.place_nic(context.work, key, host, row.private["vm"], hostname=computer_name(vm))
-    _order(context, power="running", hard=False)
+    _order(context, power="running", hard=False, warm=may_start_warm(context.work, context.row, vm))
     return Hop("await_running")
 
 

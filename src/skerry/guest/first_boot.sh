@@ -1,0 +1,11 @@
+# What a clone does after it can be logged into; $1 is `custom` if its user gave custom data. Each part is tried, whatever
+# became of the one before.
+systemctl restart systemd-journald.service
+ip route show default proto dhcp | grep -q . && ip route delete default metric 4096
+growpart /dev/vda 3 >/dev/null && resize2fs /dev/vda3
+if [ "$1" = custom ]; then
+    cloud-init init --local
+    cloud-init init
+    cloud-init modules --mode=config
+    cloud-init modules --mode=final
+fi

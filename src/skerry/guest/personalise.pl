@@ -1,0 +1,121 @@
+# Makes a clone of a template a machine of its own, before anybody can log in to it.
+#
+# It needs nothing but perl-base. $main::parameters (hex of name, NUL, value, NUL …) is put before it by the host. Random
+# numbers come first: kernels before 5.20 don't notice that they were cloned and would make the same keys twice.
+use strict;
+use warnings;
+
+our $parameters;
+my %p = split /\0/, pack('H*', $parameters), -1;
+
+sub content { open(my $file, '<', $_[0]) or return ''; local $/; return scalar <$file> }
+
+sub put {
+    my ($path, $text, $mode) = @_;
+    open(my $file, '>', $path) or die "$path: $!\n";
+    print $file $text;
+    close($file) or die "$path: $!\n";
+    chmod $mode, $path if defined $mode;
+}
+
+sub append { open(my $file, '>>', $_[0]) or die "$_[0]: $!\n"; print $file $_[1]; close($file) or die "$_[0]: $!\n" }
+
+sub run { system(@_) == 0 or die "$_[0] failed with $?\n" }
+
+# random(4): RNDADDENTROPY takes bits, bytes and the bytes; RNDRESEEDCRNG makes the kernel use them now.
+sub reseed {
+    open(my $random, '+<', '/dev/random') or die "/dev/random: $!\n";
+    my $seed = pack('H*', $p{seed});
+    my $entropy = pack('ii', 8 * length $seed, length $seed) . $seed;
+    ioctl($random, 0x40085203, $entropy) or die "RNDADDENTROPY: $!\n";
+    ioctl($random, 0x5207, 0) or die "RNDRESEEDCRNG: $!\n";
+}
+
+sub host_keys {
+    unlink glob '/etc/ssh/ssh_host_*';
+    my $pid = fork() // die "fork: $!\n";
+    return $pid if $pid;
+    exec 'ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-C', '', '-f', '/etc/ssh/ssh_host_ed25519_key' or exit 1;
+}
+
+sub name_it {
+    put('/etc/machine-id', "$p{machine_id}\n", 0444);
+    put('/etc/hostname', "$p{hostname}\n");
+    put('/proc/sys/kernel/hostname', $p{hostname});
+    my $hosts = content('/etc/hosts');
+    $hosts =~ s/^127\.0\.1\.1\s.*\n//mg;
+    put('/etc/hosts', $hosts . "127.0.1.1 $p{hostname}\n");
+    # The firmware's tables are in memory and so the template's; cloud-init and users look here for the vmId.
+    put('/run/skerry-product-uuid', "$p{vm}\n", 0400);
+    run('mount', '--bind', '/run/skerry-product-uuid', '/sys/class/dmi/id/product_uuid');
+}
+
+sub interface {
+    for my $path (glob '/sys/class/net/*') {
+        return $path =~ s{.*/}{}r if content("$path/address") eq "$p{template_mac}\n";
+    }
+    die "no interface has the address $p{template_mac}\n";
+}
+
+# The address is set at once; DHCP follows by itself when the link comes up, and confirms it.
+sub connect_it {
+    my $name = interface();
+    run('ip', 'link', 'set', 'dev', $name, 'address', $p{mac});
+    run('ip', 'link', 'set', 'dev', $name, 'up');
+    run('ip', 'address', 'replace', $p{address}, 'dev', $name);
+    run('ip', 'route', 'replace', 'default', 'via', $p{gateway}, 'dev', $name, 'metric', '4096');
+}
+
+# useradd(8) takes a second of an emulated CPU. The image has no user with this id, and its files are not in use.
+sub admin {
+    my ($user, $hash) = ($p{user}, $p{password_hash} || '!');
+    my $home = "/home/$user";
+    append('/etc/passwd', "$user:x:1000:1000::$home:/bin/bash\n");
+    append('/etc/group', "$user:x:1000:\n");
+    append('/etc/gshadow', "$user:!::\n");
+    append('/etc/shadow', "$user:$hash:" . int(time / 86400) . ":0:99999:7:::\n");
+    join_groups($user, 'adm', 'sudo');
+    mkdir $home, 0755 or die "$home: $!\n";
+    for my $path (glob '/etc/skel/.[!.]*') {
+        put("$home/" . $path =~ s{.*/}{}r, content($path), 0644);
+    }
+    mkdir "$home/.ssh", 0700 or die "$home/.ssh: $!\n";
+    put("$home/.ssh/authorized_keys", $p{ssh_keys}, 0600);
+    chown 1000, 1000, $home, glob "$home/.[!.]* $home/.ssh/*";
+    put('/etc/sudoers.d/90-cloud-init-users', "$user ALL=(ALL) NOPASSWD:ALL\n", 0440);
+    put('/etc/ssh/sshd_config.d/50-cloud-init.conf', "PasswordAuthentication yes\n") if $p{password_login};
+}
+
+sub join_groups {
+    my ($user, @names) = @_;
+    for my $file ('/etc/group', '/etc/gshadow') {
+        my $text = content($file);
+        for my $name (@names) {
+            $text =~ s/^($name:[^:\n]*:[^:\n]*:)([^\n]*)$/$1 . ($2 eq '' ? $user : "$2,$user")/me;
+        }
+        put($file, $text);
+    }
+}
+
+reseed();
+my $keys = host_keys();
+run('date', '--utc', '--set', "\@$p{time}");
+name_it();
+connect_it();
+admin();
+waitpid $keys, 0;
+die "ssh-keygen failed with $?\n" if $?;
+kill 'HUP', content('/run/sshd.pid') =~ /^(\d+)$/m or die "sshd does not run\n";
+
+# cloud-init has nothing to do in a clone but to run the user's custom data. Its keys are made, so it must not make them
+# again; and without custom data it has no instance to come back to at the next boot, so it is turned off.
+if ($p{custom}) {
+    put('/etc/cloud/cloud.cfg.d/95_skerry_clone.cfg', "ssh_deletekeys: false\n");
+}
+else {
+    put('/etc/cloud/cloud-init.disabled', "This machine continued from a template, complete with its identity.\n");
+}
+
+# The rest can wait for the first login.
+my @later = ('/bin/sh', '-c', $p{later}, 'first-boot', $p{custom} ? 'custom' : '');
+run('systemd-run', '--quiet', '--no-block', '--unit=skerry-first-boot', '--nice=5', @later);

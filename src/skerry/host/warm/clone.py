@@ -1,0 +1,74 @@
+"""A VM's first start from a template: restore the machine, let it run, make it its own."""
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from skerry.host.compute.qemu.argv import Memory
+from skerry.host.compute.qemu.qmp import Monitor
+from skerry.host.errors import HostError
+from skerry.host.warm.guest_agent import GuestAgent
+
+RESTORE_SECONDS, AGENT_SECONDS, IDENTITY_SECONDS = 30.0, 60.0, 180.0
+POLL_SECONDS = 0.003
+IGNORE_SHARED = {"capabilities": [{"capability": "x-ignore-shared", "state": True}]}
+
+
+@dataclass
+class Clone:
+    """An Origin: the template's memory, and its `state` as an open file.
+
+    `identity` is the script that makes the guest its own; `grow` the size of its disk if that differs.
+    `phases`: seconds from the start of the restore to the end of each phase.
+    """
+
+    memory: Memory
+    state: int
+    identity: bytes
+    grow: int | None
+    phases: dict[str, float] = field(default_factory=dict)
+
+    def wake(self, monitor: Monitor, agent: Path) -> None:
+        """See Origin."""
+        began = time.monotonic()
+        restore(monitor, self.state)
+        if self.grow is not None:
+            monitor.execute("block_resize", {"node-name": "os", "size": self.grow})
+        monitor.execute("cont")
+        restored = time.monotonic() - began
+        with GuestAgent(agent) as channel:
+            channel.wait(AGENT_SECONDS)
+            answered = time.monotonic() - began
+            monitor.execute("set_link", {"name": "nic0", "up": True})
+            channel.run("/usr/bin/perl", self.identity, IDENTITY_SECONDS)
+        self.phases = {"restored": restored, "agent": answered, "identity": time.monotonic() - began}
+
+
+def restore(monitor: Monitor, state: int) -> None:
+    """Load the state from the open file `state` into a QEMU that waits for it; it is paused then."""
+    monitor.execute("migrate-set-capabilities", IGNORE_SHARED)
+    monitor.give("state", state)
+    monitor.execute("migrate-incoming", {"uri": "fd:state"})
+    deadline = time.monotonic() + RESTORE_SECONDS
+    while monitor.status() == "inmigrate":
+        if time.monotonic() > deadline:
+            raise HostError(f"the template's state was not restored within {RESTORE_SECONDS:g} s")
+        time.sleep(POLL_SECONDS)
+
+
+def save(monitor: Monitor, state: int) -> None:
+    """Stop a machine with shared memory and write the rest of its state to the open file `state`."""
+    monitor.execute("stop")
+    monitor.execute("migrate-set-capabilities", IGNORE_SHARED)
+    monitor.give("state", state)
+    monitor.execute("migrate", {"uri": "fd:state"})
+    deadline = time.monotonic() + RESTORE_SECONDS
+    while (status := _migration(monitor)) != "completed":
+        if status in ("failed", "cancelled") or time.monotonic() > deadline:
+            raise HostError(f"the template's state was not saved: {status}")
+        time.sleep(POLL_SECONDS)
+
+
+def _migration(monitor: Monitor) -> str:
+    answer = monitor.execute("query-migrate")
+    return str(answer.get("status", "")) if isinstance(answer, dict) else ""

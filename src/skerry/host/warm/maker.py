@@ -1,0 +1,149 @@
+"""Making a template: boot a nobody once, let it idle, take out what clones must not share, save its memory."""
+
+import os
+import shutil
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from uuid import uuid4
+
+from skerry.host.compute.driver import DiskFile
+from skerry.host.compute.qemu import process
+from skerry.host.compute.qemu.argv import Memory
+from skerry.host.compute.qemu.firmware import VARIABLES
+from skerry.host.compute.qemu.launch import AGENT_SOCKET, QMP_SOCKET, Setting, launch
+from skerry.host.compute.qemu.qmp import Event, Loop, Monitor
+from skerry.host.errors import HostError
+from skerry.host.storage import qemu_img
+from skerry.host.warm.clone import Clone, save
+from skerry.host.warm.guest_agent import GuestAgent
+from skerry.host.warm.identity import SEED_BYTES, Place, personalise, prepare
+from skerry.host.warm.templates import DISK, RAM, STATE, Key, Template, Templates, new_memory, save_memory
+from skerry.hostspec import DiskAttachment, Provisioning, VmSpec
+
+MAC = "02:00:00:00:00:01"
+NICENESS = 19
+CONNECT_SECONDS, BOOT_SECONDS, AGENT_SECONDS, PREPARE_SECONDS = 30.0, 600.0, 60.0, 300.0
+
+
+@dataclass(frozen=True)
+class Maker:
+    """Makes templates with one QEMU and machine type."""
+
+    templates: Templates
+    setting: Setting
+    machine: str
+    loop: Loop
+
+    def make(self, key: Key, image: Path, disk_bytes: int, tap: int) -> Template:
+        """Make a template for `key` on the image file `image`; takes a boot, at the lowest priority.
+
+        `tap` leads nowhere and stays the caller's. Raises HostError; nothing is left then.
+        """
+        folder = self.templates.folder / f".{uuid4()}"
+        memory = new_memory(key.memory_bytes)
+        try:
+            folder.mkdir(mode=0o700)
+            qemu_img.create(folder / DISK, disk_bytes, f"../../images/{image.parent.name}/{image.name}")
+            with self._booted(folder, key, (str(image),), tap, Memory(memory, shared=True)) as (monitor, agent_runs):
+                _prepare(folder, agent_runs)
+                monitor.execute("set_link", {"name": "nic0", "up": False})
+                with (folder / STATE).open("wb") as state:
+                    save(monitor, state.fileno())
+            save_memory(memory, folder / RAM)
+            template = self.templates.finish(folder, key, MAC)
+        except OSError as error:
+            raise HostError(f"no template could be made: {error.strerror or error}") from error
+        finally:
+            os.close(memory)
+            shutil.rmtree(folder, ignore_errors=True)
+        self._approve(template, image, tap)
+        return template
+
+    def _approve(self, template: Template, image: Path, tap: int) -> None:
+        """Try a clone, and let the template be used if it becomes what it is told to be. Raises HostError."""
+        folder = self.templates.folder / f".{uuid4()}"
+        memory, state = self.templates.open(template)
+        try:
+            folder.mkdir(mode=0o700)
+            qemu_img.create(folder / DISK, template.disk_bytes, f"../{template.id}/{DISK}")
+            if template.key.firmware == "uefi":
+                shutil.copyfile(self.templates.variables(template), folder / VARIABLES)
+            below = (str(self.templates.disk(template)), str(image))
+            with self._booted(folder, template.key, below, tap, Memory(memory, shared=False)) as (monitor, _):
+                clone = Clone(Memory(memory, shared=False), state, _trial(template), None)
+                clone.wake(monitor, folder / AGENT_SOCKET)
+        except (OSError, HostError) as error:
+            self.templates.drop(template, f"its trial clone failed: {error}")
+            raise
+        finally:
+            os.close(memory)
+            os.close(state)
+            shutil.rmtree(folder, ignore_errors=True)
+        self.templates.approve(template)
+
+    @contextmanager
+    def _booted(
+        self, folder: Path, key: Key, below: Sequence[str], tap: int, memory: Memory
+    ) -> Iterator[tuple[Monitor, threading.Event]]:
+        """The monitor of a guest, and what is set when its guest agent begins to run. It is ended afterwards.
+
+        `below`: the files that its disk is an overlay of, nearest first.
+        """
+        agent_runs = threading.Event()
+
+        def on_event(event: Event) -> None:
+            if event["event"] == "VSERPORT_CHANGE" and event["data"]["open"]:
+                agent_runs.set()
+
+        vm = _nobody(folder.name.lstrip("."), key)
+        disk = DiskFile(str(folder / DISK), "qcow2", backing=tuple((path, "qcow2") for path in below))
+        setting = replace(self.setting, niceness=NICENESS)
+        launched = launch(setting, self.machine, folder, vm, disks=[disk], taps=[tap], memory=memory)
+        # The event is also for a guest that is gone: then nothing answers.
+        monitor = Monitor(self.loop, on_event, agent_runs.set)
+        try:
+            monitor.connect(folder / QMP_SOCKET, CONNECT_SECONDS)
+            yield monitor, agent_runs
+        except HostError as error:
+            raise HostError(f"{error} {launched.last_words()}".strip()) from error
+        finally:
+            with suppress(HostError):
+                monitor.close()
+            if (found := process.look_up(launched.pid)) is not None:
+                process.end(found)
+            launched.reap(wait=True)
+            launched.let_go()
+
+
+def _prepare(folder: Path, agent_runs: threading.Event) -> None:
+    """Wait until the guest idles, and take out of it what clones must not share."""
+    # Asked before it runs, it would find a heap of questions.
+    if not agent_runs.wait(BOOT_SECONDS):
+        raise HostError(f"no guest agent ran within {BOOT_SECONDS:g} s")
+    with GuestAgent(folder / AGENT_SOCKET) as agent:
+        agent.wait(AGENT_SECONDS)
+        agent.run("/bin/sh", b"exec systemctl is-system-running --wait\n", BOOT_SECONDS, check=False)
+        agent.run("/bin/sh", prepare(), PREPARE_SECONDS)
+
+
+def _trial(template: Template) -> bytes:
+    """The identity of a clone that nobody will use."""
+    nobody = Provisioning(hostname="trial", admin_username="trial")
+    place = Place("02:00:00:00:00:02", "192.0.2.2/24", "192.0.2.1")
+    return personalise(str(uuid4()), nobody, place, template_mac=template.mac, seed=os.urandom(SEED_BYTES))
+
+
+def _nobody(identifier: str, key: Key) -> VmSpec:
+    return VmSpec(
+        id=identifier,
+        name="template",
+        vcpus=key.vcpus,
+        memory_bytes=key.memory_bytes,
+        disks=(DiskAttachment(identifier),),
+        ports=("",),
+        macs=(MAC,),
+        firmware=key.firmware,
+    )

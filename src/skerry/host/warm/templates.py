@@ -1,0 +1,234 @@
+"""The templates of one state folder: what each was made of, and the files that clones start from.
+
+The memory is given to QEMU as a sealed memfd: all clones share its pages, and none can change them, not even one that
+took its QEMU over. It is loaded from its file at the first clone and kept.
+"""
+
+import fcntl
+import os
+import shutil
+import threading
+import time
+import zlib
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+import structlog
+
+from skerry.host.compute.qemu import process
+from skerry.host.compute.qemu.firmware import VARIABLES
+from skerry.host.errors import HostError
+from skerry.host.files import sync, write_atomically
+from skerry.host.storage.headers import read_qcow2
+
+log = structlog.get_logger()
+
+CHUNK = 1 << 20
+DETAILS, RAM, STATE, DISK = "template.json", "ram", "state", "disk.qcow2"
+MOST = 8  # templates kept; the least recently used goes first
+
+
+class Key(msgspec.Struct, frozen=True):
+    """What a VM must have in common with a template to be its clone.
+
+    `setting`: accelerator, QEMU's version, machine type and Skerry's version, as text.
+    """
+
+    image: str
+    vcpus: int
+    memory_bytes: int
+    firmware: Literal["bios", "uefi"]
+    setting: str
+
+
+class Template(msgspec.Struct, frozen=True):
+    """A template as its file describes it. `checksums`: CRC-32 of the memory's and the state's file."""
+
+    id: str
+    key: Key
+    mac: str
+    disk_bytes: int
+    made: float
+    checksums: tuple[int, int]
+
+
+class Templates:
+    """Finds, keeps and drops them. Safe to use from several threads."""
+
+    def __init__(self, state: Path) -> None:
+        self.folder = state / "templates"
+        self._disks = state / "disks"
+        self._lock = threading.Lock()
+        self._memory: dict[str, int] = {}
+        self.folder.mkdir(mode=0o700, exist_ok=True)
+
+    def find(self, key: Key) -> Template | None:
+        """The newest template for `key`."""
+        fitting = [template for template in self._list() if template.key == key]
+        return max(fitting, key=lambda template: template.made, default=None)
+
+    def disk(self, template: Template) -> Path:
+        """The frozen disk that clones' disks are overlays of."""
+        return self.folder / template.id / DISK
+
+    def variables(self, template: Template) -> Path:
+        """The firmware's variables as they were."""
+        return self.folder / template.id / VARIABLES
+
+    def open(self, template: Template) -> tuple[int, int]:
+        """Descriptors of its memory and of its state, the caller's to close.
+
+        Raises HostError for a damaged one, which is dropped.
+        """
+        path = self.folder / template.id
+        with self._lock:
+            try:
+                if template.id not in self._memory:
+                    self._memory[template.id] = _load(path / RAM, template)
+                if _checksum(path / STATE) != template.checksums[1]:
+                    raise HostError(f"{path / STATE} is damaged")
+                with suppress(FileNotFoundError):  # on trial
+                    os.utime(path / DETAILS)
+                return os.dup(self._memory[template.id]), os.open(path / STATE, os.O_RDONLY | os.O_CLOEXEC)
+            except (OSError, HostError) as error:
+                self._drop(template.id, str(error))
+                raise HostError(f"template {template.id} can't be used: {error}") from error
+
+    def finish(self, making: Path, key: Key, mac: str) -> Template:
+        """Give the files that were made in the folder `making` their place. Nobody finds them before `approve`."""
+        template = Template(
+            id=making.name.lstrip("."),
+            key=key,
+            mac=mac,
+            disk_bytes=read_qcow2(making / DISK).virtual_size,
+            made=time.time(),
+            checksums=(_checksum(making / RAM), _checksum(making / STATE)),
+        )
+        for name in (RAM, STATE, DISK):
+            sync(making / name)
+        making.rename(self.folder / template.id)
+        sync(self.folder)
+        return template
+
+    def approve(self, template: Template) -> None:
+        """Let it be found from now on; the least recently used goes when there are too many."""
+        write_atomically(self.folder / template.id / DETAILS, msgspec.json.encode(template))
+        self._keep_few(template)
+
+    def drop(self, template: Template, why: str) -> None:
+        """Use it no more. Its disk stays while disks of VMs are overlays of it."""
+        with self._lock:
+            self._drop(template.id, why)
+
+    def sweep(self) -> None:
+        """Remove what nothing needs: unfinished ones with their guests, and dropped ones that no disk is on."""
+        self.end_unfinished()
+        used = set(self._used())
+        for path in self.folder.iterdir():
+            unfinished = path.name.startswith(".")
+            if unfinished or (not (path / DETAILS).exists() and path.name not in used):
+                shutil.rmtree(path, ignore_errors=True)
+
+    def end_unfinished(self) -> None:
+        """End the guests of templates in the making, also those that a Skerry which is gone has left."""
+        for folder in self.folder.glob(".*"):
+            if (found := process.find_qemu(folder.name.lstrip("."))) is not None:
+                process.end(found)
+
+    def close(self) -> None:
+        """Let go of the memory; clones that run keep theirs."""
+        with self._lock:
+            for descriptor in self._memory.values():
+                os.close(descriptor)
+            self._memory.clear()
+
+    def _list(self) -> Iterator[Template]:
+        for path in self.folder.glob(f"[!.]*/{DETAILS}"):
+            try:
+                yield msgspec.json.decode(path.read_bytes(), type=Template)
+            except (OSError, msgspec.DecodeError) as error:
+                log.warning("not a template", path=str(path), error=str(error))
+
+    def _keep_few(self, newest: Template) -> None:
+        """At most MOST, and one per key."""
+        others = [template for template in self._list() if template.id != newest.id]
+        others.sort(key=lambda t: (self.folder / t.id / DETAILS).stat().st_mtime, reverse=True)
+        for place, template in enumerate(others):
+            if template.key == newest.key or place >= MOST - 1:
+                self.drop(template, "a newer one took its place")
+
+    def _drop(self, identifier: str, why: str) -> None:
+        log.info("template dropped", template=identifier, reason=why)
+        if (descriptor := self._memory.pop(identifier, None)) is not None:
+            os.close(descriptor)
+        path = self.folder / identifier
+        for name in (DETAILS, RAM, STATE):
+            with suppress(FileNotFoundError):
+                (path / name).unlink()
+        if identifier not in self._used():
+            shutil.rmtree(path, ignore_errors=True)
+
+    def _used(self) -> Iterator[str]:
+        """Ids of the templates that disks are overlays of."""
+        for path in self._disks.glob("[!.]*.qcow2"):
+            backing = read_qcow2(path).backing
+            if backing and backing.startswith("../templates/"):
+                yield Path(backing).parent.name
+
+
+def new_memory(size: int) -> int:
+    """A memfd of `size` bytes for a template in the making."""
+    descriptor = os.memfd_create("skerry-template", os.MFD_ALLOW_SEALING | os.MFD_CLOEXEC)
+    os.ftruncate(descriptor, size)
+    return descriptor
+
+
+def save_memory(descriptor: int, path: Path) -> None:
+    """Write a memfd to a sparse file; pages of zeros, which most are, take no room."""
+    with path.open("wb") as file:
+        for place, part in _content(descriptor):
+            file.seek(place)
+            file.write(part)
+        file.truncate(os.fstat(descriptor).st_size)
+
+
+def _load(path: Path, template: Template) -> int:
+    """The memory as a memfd that nobody can change any more. Raises HostError when its file is damaged."""
+    if _checksum(path) != template.checksums[0] or path.stat().st_size != template.key.memory_bytes:
+        raise HostError(f"{path} is damaged")
+    memory = new_memory(template.key.memory_bytes)
+    try:
+        with path.open("rb") as file:
+            for place, part in _content(file.fileno()):
+                os.pwrite(memory, part, place)
+        fcntl.fcntl(memory, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE)
+    except BaseException:
+        os.close(memory)
+        raise
+    return memory
+
+
+def _checksum(path: Path) -> int:
+    """CRC-32 over the parts that aren't empty, and where they are."""
+    found = 0
+    with path.open("rb") as file:
+        for place, part in _content(file.fileno()):
+            found = zlib.crc32(part, zlib.crc32(str(place).encode(), found))
+    return found
+
+
+def _content(descriptor: int) -> Iterator[tuple[int, bytes]]:
+    """The chunks of a sparse file that aren't all zeros, with their places."""
+    place = 0
+    while True:
+        try:
+            place = os.lseek(descriptor, place, os.SEEK_DATA) // CHUNK * CHUNK
+        except OSError:  # no data from here on
+            return
+        part = os.pread(descriptor, CHUNK, place)
+        if part.count(0) != len(part):
+            yield place, part
+        place += CHUNK

@@ -1,0 +1,21 @@
+"""What `skerry up` was asked for."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Accelerator = Literal["auto", "kvm", "tcg"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to serve. `simulate`: how many fake hosts to be instead of this machine, 0 for none.
+
+    `database`: a `postgresql://` URL instead of the SQLite file in the state folder.
+    `warm`: new VMs may continue from the memory of a template.
+    """
+
+    port: int
+    accel: Accelerator = "auto"
+    simulate: int = 0
+    database: str | None = None
+    warm: bool = True

@@ -1,0 +1,72 @@
+"""What a clone is told, and that what is told can't be anything but data."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from skerry.host.warm.identity import Place, personalise, prepare
+from skerry.hostspec import PortSpec, Provisioning, SubnetSpec, VnetSpec
+
+GUEST = Path(__file__).parents[4] / "src" / "skerry" / "guest"
+PLACE = Place("00:0d:3a:00:00:01", "10.1.0.4/24", "10.1.0.1")
+PORT = PortSpec("p1", "vm", "00-0D-3A-00-00-01", "10.1.0.4", "s2", "web")
+VNET = VnetSpec(
+    "v1", ("10.0.0.0/8",), (SubnetSpec("s1", "10.0.0.0/24"), SubnetSpec("s2", "10.1.0.0/24")), nsgs=(), ports=(PORT,)
+)
+
+
+def told(script: bytes) -> dict[str, str]:
+    """The parameters in a script, as its own first lines read them."""
+    found = re.match(rb"\$main::parameters = '([0-9a-f]*)';\n", script)
+    assert found
+    words = bytes.fromhex(found[1].decode()).decode().split("\0")
+    return dict(zip(words[::2], words[1::2], strict=True))
+
+
+def test_a_port_s_place_is_its_subnet_s() -> None:
+    assert Place.of([VNET], "p1") == PLACE
+    assert Place.of([VNET], "p2") is None
+
+
+@given(st.text(alphabet=st.characters(exclude_characters="\0", exclude_categories=["Cs"])), st.binary(max_size=64))
+def test_whatever_a_user_wrote_stays_data(text: str, seed: bytes) -> None:
+    provisioning = Provisioning(hostname=text, admin_username="me", ssh_public_keys=(text, "two"))
+    script = personalise("vm-id", provisioning, PLACE, template_mac="02:00:00:00:00:01", seed=seed)
+    found = told(script)
+    assert (found["hostname"], found["ssh_keys"], found["seed"]) == (text, f"{text}\ntwo\n", seed.hex())
+    assert found["custom"] == ""
+    assert (found["mac"], found["address"], found["gateway"]) == (PLACE.mac, PLACE.address, PLACE.gateway)
+    assert script.count(b"$main::parameters = ") == 1
+
+
+@pytest.mark.parametrize(
+    ("password_hash", "disabled", "login"), [(None, False, ""), ("$6$x", True, ""), ("$6$x", False, "1")]
+)
+def test_passwords_open_ssh_only_where_they_are_meant_to(password_hash: str | None, disabled: bool, login: str) -> None:
+    provisioning = Provisioning(
+        hostname="web", admin_username="me", password_hash=password_hash, disable_password_authentication=disabled
+    )
+    found = told(personalise("vm-id", provisioning, PLACE, template_mac="02:00:00:00:00:01", seed=b"s"))
+    assert (found["password_hash"], found["password_login"]) == (password_hash or "", login)
+
+
+def test_two_clones_are_told_different_machine_ids() -> None:
+    provisioning = Provisioning(hostname="web", admin_username="me")
+    scripts = [personalise("id", provisioning, PLACE, template_mac="x", seed=b"s") for _ in range(2)]
+    first, second = (told(script)["machine_id"] for script in scripts)
+    assert first != second
+    assert re.fullmatch(r"[0-9a-f]{32}", first)
+
+
+def test_the_scripts_are_sound() -> None:
+    provisioning = Provisioning(hostname="web", admin_username="me")
+    script = personalise("id", provisioning, PLACE, template_mac="x", seed=b"s")
+    perl = subprocess.run(["perl", "-c", "-"], input=script, capture_output=True, check=False)
+    assert (perl.returncode, perl.stderr) == (0, b"- syntax OK\n")
+    for text in (prepare(), (GUEST / "first_boot.sh").read_bytes()):
+        shell = subprocess.run(["sh", "-n"], input=text, capture_output=True, check=False)
+        assert shell.returncode == 0, shell.stderr
