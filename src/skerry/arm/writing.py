@@ -6,7 +6,7 @@ statement, and for the commit.
 
 from asyncio import AbstractEventLoop, Future, Task, get_running_loop
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from typing import Any
@@ -53,14 +53,15 @@ class Writing:
 
     async def _write(self, batch: list[tuple[Context, Block, Future[Any]]]) -> None:
         blocks = [_within(context, block) for context, block, _ in batch]
+        found: Sequence[Any]
         try:
             found = await run_in_threadpool(self._store.write_all, blocks)
-        except Exception as error:
+        except BaseException as error:  # whatever it is, nobody may wait for ever
             found = [error] * len(batch)
         for (_, _, future), result in zip(batch, found, strict=True):
             if future.cancelled():
                 continue
-            if isinstance(result, Exception):
+            if isinstance(result, BaseException):
                 future.set_exception(result)
             else:
                 future.set_result(result)
