@@ -36,6 +36,9 @@ class Driver(Protocol):
     def array(self, values: list[str]) -> Any:
         """A list as a parameter: of `json_each` in SQLite, of `ANY` in PostgreSQL."""
 
+    def close(self) -> None:
+        """Let go of the transaction, whatever state it is in, before the connection is closed."""
+
     @property
     def closed(self) -> bool:
         """Whether the server has ended the connection."""
@@ -77,6 +80,12 @@ class SqliteDriver:
         import orjson
 
         return orjson.dumps(values).decode()
+
+    def close(self) -> None:
+        """Roll back: SQLite closes a connection, and lets others write, only when nobody has a statement any more."""
+        if self._raw.in_transaction:
+            self._raw.rollback()
+        self._cursor.close()
 
     @property
     def lost(self) -> bool:
@@ -128,6 +137,9 @@ class PostgresqlDriver:
         """PostgreSQL's way to write an array."""
         quoted = (value.replace("\\", "\\\\").replace('"', '\\"') for value in values)
         return "{" + ",".join(f'"{value}"' for value in quoted) + "}"
+
+    def close(self) -> None:
+        """The server rolls back when the connection ends."""
 
     @property
     def closed(self) -> bool:

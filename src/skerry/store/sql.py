@@ -6,7 +6,7 @@ for what is rare or built as it goes.
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from itertools import count
 from typing import Any, NamedTuple
@@ -182,5 +182,7 @@ class Session:
 
     def close(self) -> None:
         """Close the connection, whatever state it is in."""
+        with suppress(Exception):
+            self._driver.close()
         self._connection.invalidate()
         self._connection.close()
