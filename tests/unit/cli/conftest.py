@@ -30,7 +30,7 @@ def cloud(tmp_path: Path) -> Iterator[Cloud]:
     state = tmp_path / "state"
     tls = ensure_tls(state)
     server = uvicorn.Server(
-        uvicorn.Config(lambda: None, port=0, log_level="critical", lifespan="off", timeout_graceful_shutdown=5)
+        uvicorn.Config(lambda: None, port=0, log_config=None, lifespan="off", timeout_graceful_shutdown=5)
     )
     server.config.ssl_certfile, server.config.ssl_keyfile = str(tls.cert), str(tls.key)
     # Only where the protocol is named does asyncio turn Nagle's algorithm off: 40 ms an answer otherwise.
