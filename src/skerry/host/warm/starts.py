@@ -8,6 +8,7 @@ import os
 import secrets
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -59,7 +60,7 @@ class TemplateStarts:
             if template is not None and place is not None:
                 self._start(vm, place, taps, template)
                 return True
-        except HostError as error:
+        except (HostError, OSError) as error:
             log.warning("a VM could not start warm; it starts cold", vm=vm.id, error=str(error))
         self._storage.rebase(disk, None)
         return False
@@ -70,9 +71,11 @@ class TemplateStarts:
             if vm.id in self._known:
                 return
             self._known.add(vm.id)
-        file = self._storage.file(vm.disks[0].disk) if _fits(vm) else None
-        if file is not None and file.backing:
-            self._want(self._key(vm, file), file)
+        # A disk that is lost is the report's to tell, which this must not stop.
+        with suppress(HostError, OSError):
+            file = self._storage.file(vm.disks[0].disk) if _fits(vm) else None
+            if file is not None and file.backing:
+                self._want(self._key(vm, file), file)
 
     def _want(self, key: Key, file: DiskFile) -> None:
         with self._lock:
