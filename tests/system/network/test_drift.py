@@ -5,10 +5,12 @@ import shutil
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 from tests.system.cloud import until
 from tests.system.network.lab import INTERNET, FakeGuest, Lab, nsg, port, rule, vnet
 from tests.system.network.test_lifecycle import pids
@@ -18,6 +20,7 @@ from skerry.host.compute.qemu import process
 from skerry.host.errors import HostError
 from skerry.host.network import netns, nftables
 from skerry.host.network.names import Names, tap_name
+from skerry.host.network.routed import WATCH_SECONDS
 
 LIMIT = 60.0  # a loaded machine; well below SURE_SECONDS, at which everything is applied whatever was noticed
 CLOSED = rule(100, "Inbound", "Deny", 81)
@@ -112,3 +115,13 @@ SPOILS: dict[str, Callable[[Network], object]] = {
 def test_it_is_mended(network: Network, spoil: str) -> None:
     SPOILS[spoil](network)
     until(network.is_sound, LIMIT, f"mended after: {spoil}")
+
+
+def test_a_vnet_taken_down_is_no_drift(own_lab: Lab) -> None:
+    """Its end in the router goes with it: our own work, and no reason to replace rules."""
+    with capture_logs() as logs:
+        own_lab.apply(NET, vnet(2, port(4, "10.0.0.4")))
+        time.sleep(2 * WATCH_SECONDS)  # the first look applies everything, whatever it saw
+        own_lab.apply(NET)
+        time.sleep(2 * WATCH_SECONDS)
+    assert [entry for entry in logs if "from outside" in entry["event"]] == []

@@ -2,9 +2,14 @@
 
 import socket
 import struct
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from tests.system.cloud import until
 from tests.system.network.lab import HOST, INTERNET, FakeGuest, Lab, checksum, guests, port, vnet
+
+from skerry.host.network.egress import Egress
+from skerry.host.network.names import Names
 
 GATEWAY_MAC = bytes.fromhex("123456789abc")
 
@@ -94,6 +99,34 @@ def test_the_host_is_shielded(lab: Lab) -> None:
         assert one.reaches(INTERNET, 80)
         for address in (HOST, "127.0.0.1", "169.254.2.2", "169.254.1.1", "169.254.64.1", "10.0.0.1", "168.63.129.16"):
             assert one.is_cut_off(address, 90), address
+
+
+def test_the_host_is_shielded_also_while_rules_are_replaced(lab: Lab) -> None:
+    spec = vnet(1, port(1, "10.0.0.4"))
+    lab.apply(spec)
+    lab.host.listen(92)
+    outside = Egress(Names.of(lab.state), lab.host.path)
+
+    def replace_rules() -> None:
+        for _ in range(40):
+            outside.apply(anew=True)
+
+    with guests(lab, *spec.ports) as (one,), ThreadPoolExecutor(1) as replacer:
+        replacing = replacer.submit(replace_rules)
+        while not replacing.done():
+            assert one.is_cut_off(HOST, 92)
+        replacing.result()
+        assert one.reaches(INTERNET, 80)
+
+
+def test_an_address_that_the_host_gets_later_is_shielded(lab: Lab) -> None:
+    spec = vnet(1, port(1, "10.0.0.4"))
+    lab.apply(spec)
+    lab.host.listen(93)
+    with guests(lab, *spec.ports) as (one,):
+        lab.host.inside(lambda: _add("198.51.100.77"))
+        assert lab.host.reaches("198.51.100.77", 93)
+        until(lambda: one.is_cut_off("198.51.100.77", 93), 30, "the new address shielded")
 
 
 def test_a_vnets_unused_addresses_lead_nowhere(lab: Lab) -> None:

@@ -8,6 +8,7 @@ All addresses in here are link-local (169.254/16), the one range that no VNet ca
                     snat to 169.254.64.n          169.254.1.1           masquerade
 """
 
+import hashlib
 import ipaddress
 import shutil
 import socket
@@ -39,16 +40,14 @@ _ONLINK = 4  # RTNH_F_ONLINK: the gateway is on the link although no route says 
 _ROUTER_RULES = f"""table inet {TABLE}
 delete table inet {TABLE}
 table inet {TABLE} {{
-  chain router_1 {{ }}
-  set outside {{ type ipv4_addr; }}
+  chain %s {{ }}
   chain transit {{
     type filter hook forward priority filter; policy drop;
     ct state established,related accept
     iifname != "v-*" drop
     oifname != "tap0" drop
     ip daddr {UPSTREAM_DNS} meta l4proto {{ tcp, udp }} th dport 53 accept
-    ip daddr {{ 127.0.0.0/8, 169.254.0.0/16 }} drop
-    ip daddr @outside drop
+    ip daddr {{ %s }} drop
     accept
   }}
   chain to_router {{
@@ -70,17 +69,15 @@ class Egress:
         self._names, self._outside = names, outside
         self._router = netns.path(names.router)
         self._slirp = Daemon(names.runtime / "slirp.json", _slirp_argv(self._router))
-        self._shielded: list[str] | None = None
+        self._shielded: list[str] = []
 
     def apply(self, *, anew: bool = False) -> None:
         """Router namespace, its rules (`anew` even if they seem right) and slirp4netns. Raises HostError."""
         if netns.create(self._names.router):
             self._slirp.stop()  # what runs serves a namespace that has lost its name
-            self._shielded = None
         netns.inside(self._router, _prepare_router)
-        if nftables.replace(self._router, "router_1", _ROUTER_RULES, anew=anew):
-            self._shielded = None
-        self._shield()
+        self._shielded = self._own_addresses()
+        nftables.replace(self._router, *_router_rules(self._shielded), anew=anew)
         if not self._slirp.running():
             self._start()
         netns.inside(self._router, _configure_slirp)
@@ -98,9 +95,9 @@ class Egress:
         netns.inside(namespace, lambda: _vnet_side(address))
         nftables.replace(namespace, _snat_mark(address), _snat_rules(address), anew=anew)
 
-    def running(self) -> bool:
-        """Whether slirp4netns lives."""
-        return self._slirp.running()
+    def sound(self) -> bool:
+        """Whether slirp4netns lives and every address that the host has now is shielded."""
+        return self._slirp.running() and self._own_addresses() == self._shielded
 
     def close(self) -> None:
         """End slirp4netns and take the router namespace away."""
@@ -111,12 +108,8 @@ class Egress:
     def _launcher(self) -> list[str]:
         return ["nsenter", f"--net={self._outside}", "setsid", "--fork", "unshare", "--mount"]
 
-    def _shield(self) -> None:
-        """slirp4netns could dial the host's own addresses like anybody else's: refuse them."""
-        addresses = netns.inside(self._outside, _own_addresses)
-        if addresses != self._shielded:
-            nftables.set_elements(self._router, "outside", addresses)
-            self._shielded = addresses
+    def _own_addresses(self) -> list[str]:
+        return netns.inside(self._outside, _own_addresses)
 
     def _start(self) -> None:
         """`setsid --fork` hands the process to init: nobody has to wait for it when Skerry goes.
@@ -176,6 +169,15 @@ def _slirp_argv(router: Path) -> list[str]:
         str(router),
         "tap0",
     ]
+
+
+def _router_rules(shielded: list[str]) -> tuple[str, str]:
+    """Fingerprint and transaction. slirp4netns could dial the host's own addresses like anybody else's: refuse those.
+
+    They are in the one transaction with all rules, since between two there would be a moment without them.
+    """
+    mark = f"router_{hashlib.sha256(' '.join(shielded).encode()).hexdigest()[:16]}"
+    return mark, _ROUTER_RULES % (mark, ", ".join(["127.0.0.0/8", "169.254.0.0/16", *shielded]))
 
 
 def _prepare_router() -> None:
@@ -246,7 +248,7 @@ def _ensure_address(netlink: IPRoute, index: int, address: str, length: int) -> 
 def _own_addresses() -> list[str]:
     with IPRoute() as netlink:
         found = {entry.get("address") for entry in netlink.get_addr(family=2)}
-    return sorted(address for address in found if not address.startswith("127."))
+    return sorted(address for address in found if not address.startswith(("127.", "169.254.")))
 
 
 def _snat_mark(address: str) -> str:

@@ -28,11 +28,5 @@ def chains(namespace: Path) -> set[str]:
     return {chain["name"] for chain in found if chain["table"].startswith(TABLE)}
 
 
-def set_elements(namespace: Path, name: str, elements: list[str]) -> None:
-    """Make `elements` the only ones of the set `name`, in one transaction."""
-    added = f"add element inet {TABLE} {name} {{ {', '.join(elements)} }}\n" if elements else ""
-    _nft(namespace, ["-f", "-"], f"flush set inet {TABLE} {name}\n{added}")
-
-
 def _nft(namespace: Path, arguments: list[str], stdin: str = "") -> bytes:
     return run(["nsenter", f"--net={namespace}", "nft", *arguments], stdin=stdin.encode())

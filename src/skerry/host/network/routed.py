@@ -83,8 +83,8 @@ class RoutedNetwork:
             self._names.runtime.chmod(0o755)  # dnsmasq has its files below
             self._vnets = {vnet.id: vnet for vnet in vnets}
             self._unmended = []
-            problems = self._set_up(vnets)
-            problems += self._remove_others()
+            problems = self._remove_others()  # first, for it changes the router, which is watched from then on
+            problems += self._set_up(vnets)
             self._services.keep({port.id for vnet in vnets for port in vnet.ports})
             failures = self._forwarder.apply([target for vnet in vnets for target in self._targets(vnet)])
             problems += [("publicAddress", address, message) for address, message in failures]
@@ -210,7 +210,7 @@ class RoutedNetwork:
             log.warning("networks can't be mended; trying again", problems=self._unmended)
 
     def _host_is_wrong(self) -> bool:
-        out = egress.available() and (not self._egress.running() or self._drifted(self._names.router))
+        out = egress.available() and (not self._egress.sound() or self._drifted(self._names.router))
         return out or not netns.exists(self._names.guests)
 
     def _is_wrong(self, vnet: VnetSpec) -> bool:
