@@ -5,6 +5,7 @@ a host never parses what a tenant wrote.
 """
 
 from skerry.hostspec.observed import (
+    CheckpointObserved,
     DiskObserved,
     Health,
     HostCapacity,
@@ -14,6 +15,8 @@ from skerry.hostspec.observed import (
     VmPower,
 )
 from skerry.hostspec.spec import (
+    CheckpointedDisk,
+    CheckpointSpec,
     DiskAttachment,
     DiskSpec,
     HostSpec,
@@ -27,6 +30,9 @@ from skerry.hostspec.spec import (
 )
 
 __all__ = [
+    "CheckpointObserved",
+    "CheckpointSpec",
+    "CheckpointedDisk",
     "DiskAttachment",
     "DiskObserved",
     "DiskSpec",

@@ -11,7 +11,7 @@ Health = Literal["pending", "ready", "failed"]
 class VmObserved(Struct, frozen=True):
     """A VM as it is. `failed`: it should run and can't; `message` says why (also set when a guest crashed).
 
-    `start_generation` / `restart_generation`: the last orders carried out.
+    `start_generation` / `restart_generation` / `restore_generation`: the last orders carried out.
     `health`: what the guest reported to the platform (cloud-init's Ready post) since its first start.
     `vcpus`, `memory_bytes`: what the running QEMU was started with.
     `phases`: if it continued from a template, seconds from its start to the end of each phase; empty for a cold start.
@@ -27,6 +27,7 @@ class VmObserved(Struct, frozen=True):
     memory_bytes: int = 0
     agent_version: str = ""
     phases: dict[str, float] = {}
+    restore_generation: int = 0
 
 
 class DiskObserved(Struct, frozen=True):
@@ -35,6 +36,22 @@ class DiskObserved(Struct, frozen=True):
     id: str
     ready: bool
     size_bytes: int = 0
+    message: str = ""
+
+
+class CheckpointObserved(Struct, frozen=True):
+    """A checkpoint that is on this host. `message` is set when it couldn't be made or removed.
+
+    `memory`: it holds the running machine; `size_bytes`: what it takes of the host's disk, its disks left out.
+    `pause_seconds`: how long the guest stood still; `disk_pause_seconds`: the part of it that its disks took.
+    """
+
+    id: str
+    ready: bool
+    memory: bool = False
+    size_bytes: int = 0
+    pause_seconds: float = 0.0
+    disk_pause_seconds: float = 0.0
     message: str = ""
 
 
@@ -84,4 +101,5 @@ class Observed(Struct, frozen=True):
     vms: tuple[VmObserved, ...] = ()
     disks: tuple[DiskObserved, ...] = ()
     images: tuple[ImageObserved, ...] = ()
+    checkpoints: tuple[CheckpointObserved, ...] = ()
     problems: tuple[tuple[str, str, str], ...] = ()

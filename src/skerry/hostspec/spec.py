@@ -74,8 +74,15 @@ class VnetSpec(Struct, frozen=True):
     dns_servers: tuple[str, ...] = ()
 
 
+class CheckpointedDisk(Struct, frozen=True):
+    """What the disk `disk` held when `checkpoint` was made; the disk itself may be gone since."""
+
+    checkpoint: str
+    disk: str
+
+
 class DiskSpec(Struct, frozen=True):
-    """A disk: `STATE/disks/<id>.qcow2`, made from `image` (an id of the image library) or empty.
+    """A disk: `STATE/disks/<id>.qcow2`, made from `image` (an id of the image library), from `origin`, or empty.
 
     A disk is never shrunk. `present=False` removes the file; it is the only thing that does.
     """
@@ -83,6 +90,21 @@ class DiskSpec(Struct, frozen=True):
     id: str
     size_bytes: int
     image: str | None = None
+    origin: CheckpointedDisk | None = None
+    present: bool = True
+
+
+class CheckpointSpec(Struct, frozen=True):
+    """A checkpoint of the VM `vm`: what `disks` hold at one moment and, with `memory`, the running machine.
+
+    `id` is opaque, hex, safe as a file name. Made once, from the VM as it is then. `present=False` removes it; what its
+    disks hold stays as long as another disk is made of it.
+    """
+
+    id: str
+    vm: str
+    disks: tuple[str, ...]
+    memory: bool
     present: bool = True
 
 
@@ -115,6 +137,9 @@ class VmSpec(Struct, frozen=True):
     `restart_generation` rises with each order to restart (ACPI, then hard after `grace_seconds`).
     `hard_stop`: power off at once instead of by ACPI.
     `warm`: it may continue from a template at its first start, instead of booting.
+    `fork_of`: a checkpoint from whose memory it continues at its first start, with an identity of its own.
+    `restore_generation` rises with each order to put the VM back to `restore_from`: a checkpoint of this VM. It is ended
+    at once, its disks get what they held then, and it continues from the checkpoint's memory or, without, stays stopped.
     `metadata`: the JSON document at 169.254.169.254/metadata/instance, or "" for none.
     """
 
@@ -134,6 +159,9 @@ class VmSpec(Struct, frozen=True):
     provisioning: Provisioning | None = None
     metadata: str = ""
     warm: bool = True
+    fork_of: str | None = None
+    restore_from: str | None = None
+    restore_generation: int = 0
 
 
 class HostSpec(Struct, frozen=True):
@@ -143,3 +171,4 @@ class HostSpec(Struct, frozen=True):
     vms: tuple[VmSpec, ...] = ()
     vnets: tuple[VnetSpec, ...] = ()
     disks: tuple[DiskSpec, ...] = ()
+    checkpoints: tuple[CheckpointSpec, ...] = ()
