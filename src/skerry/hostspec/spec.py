@@ -138,8 +138,9 @@ class VmSpec(Struct, frozen=True):
     `hard_stop`: power off at once instead of by ACPI.
     `warm`: it may continue from a template at its first start, instead of booting.
     `fork_of`: a checkpoint from whose memory it continues at its first start, with an identity of its own.
-    `restore_generation` rises with each order to put the VM back to `restore_from`: a checkpoint of this VM. It is ended
-    at once, its disks get what they held then, and it continues from the checkpoint's memory or, without, stays stopped.
+    `restore_generation` rises with each order to put the VM back to `restore_from`, a checkpoint of this VM: it is
+    ended at once, its disks get what they held then, and if it is to run it continues from the checkpoint's memory or,
+    where that holds none, boots.
     `metadata`: the JSON document at 169.254.169.254/metadata/instance, or "" for none.
     """
 
