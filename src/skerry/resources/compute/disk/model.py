@@ -36,7 +36,7 @@ def spec_of(row: ResourceRow, *, present: bool = True) -> DiskSpec:
     """What the host should have of this disk."""
     properties = model_of(row, Disk).properties
     size = (properties.disk_size_gb or 0) * GIB
-    return DiskSpec(row.private["disk"], size, row.private.get("image"), present)
+    return DiskSpec(row.private["disk"], size, row.private.get("image"), present=present)
 
 
 def place(work: UnitOfWork, key: str, host: str) -> None:
