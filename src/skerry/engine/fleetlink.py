@@ -7,10 +7,10 @@ from itertools import islice
 
 from msgspec import json
 
-from skerry.hostspec import DiskObserved, DiskSpec, HostCapacity, ImageObserved, VmObserved, VmSpec
-from skerry.hostspec.client import ImagineDisk, ImagineVm
+from skerry.hostspec import CheckpointSpec, DiskObserved, DiskSpec, HostCapacity, ImageObserved, VmObserved, VmSpec
+from skerry.hostspec.client import ImagineCheckpoint, ImagineDisk, ImagineVm
 from skerry.store import Store, UnitOfWork
-from skerry.store.fleet import Change, FleetHosts
+from skerry.store.fleet import Change, FleetHosts, Seen
 
 FIRST, LAST = "sim-", "sim-~"  # the ids of simulated hosts lie between these
 HOSTS = 200  # that report in one transaction
@@ -47,7 +47,7 @@ class FleetLink:
         with self._store.write() as work:
             _hosts(work).retire(max(hosts))
 
-    def converge(self, vm: ImagineVm, disk: ImagineDisk) -> int:
+    def converge(self, vm: ImagineVm, disk: ImagineDisk, checkpoint: ImagineCheckpoint) -> int:
         """Let hosts whose specs have changed apply and report them, in one transaction. Returns how many did."""
         self._changed.clear()
         self._heartbeat()
@@ -55,7 +55,7 @@ class FleetLink:
             if not _hosts(work).behind(1):
                 return 0
         with self._store.write() as work:
-            return _converge(work, vm, disk)
+            return _converge(work, vm, disk, checkpoint)
 
     def _heartbeat(self) -> None:
         if time.monotonic() - self._seen > HEARTBEAT_SECONDS:
@@ -68,7 +68,7 @@ def _hosts(work: UnitOfWork) -> FleetHosts:
     return FleetHosts(work.session, FIRST, LAST)
 
 
-def _converge(work: UnitOfWork, vm: ImagineVm, disk: ImagineDisk) -> int:
+def _converge(work: UnitOfWork, vm: ImagineVm, disk: ImagineDisk, checkpoint: ImagineCheckpoint) -> int:
     fleet = _hosts(work)
     behind = fleet.behind(HOSTS)
     names = [host.host for host in behind]
@@ -77,8 +77,11 @@ def _converge(work: UnitOfWork, vm: ImagineVm, disk: ImagineDisk) -> int:
     for change in fleet.changes(names):
         if change.kind == "vm":
             _report_vm(fleet, change, vm)
-        else:
+        elif change.kind == "disk":
             _report_disk(fleet, change, disk)
+        else:
+            now = checkpoint(json.decode(change.spec, type=CheckpointSpec))
+            _report(fleet, change, now)
     fleet.applied(behind, time.time())
     work.operations.wake_hosts(names)
     return len(behind)
@@ -86,16 +89,16 @@ def _converge(work: UnitOfWork, vm: ImagineVm, disk: ImagineDisk) -> int:
 
 def _report_vm(fleet: FleetHosts, change: Change, imagine: ImagineVm) -> None:
     seen = json.decode(change.seen, type=VmObserved) if change.seen else None
-    now = imagine(json.decode(change.spec, type=VmSpec), seen)
-    if now != seen:
-        fleet.observe(change.host, "vm", now)
+    _report(fleet, change, imagine(json.decode(change.spec, type=VmSpec), seen))
 
 
 def _report_disk(fleet: FleetHosts, change: Change, imagine: ImagineDisk) -> None:
-    spec = json.decode(change.spec, type=DiskSpec)
     seen = json.decode(change.seen, type=DiskObserved) if change.seen else None
-    now = imagine(spec, seen)
+    _report(fleet, change, imagine(json.decode(change.spec, type=DiskSpec), seen))
+
+
+def _report(fleet: FleetHosts, change: Change, now: Seen | None) -> None:
     if now is None:
-        fleet.forget(change.host, "disk", spec.id)
-    elif now != seen:
-        fleet.observe(change.host, "disk", now)
+        fleet.forget(change.host, change.kind, change.id)
+    elif json.encode(now) != change.seen:
+        fleet.observe(change.host, change.kind, now)

@@ -14,7 +14,7 @@ from skerry.host.capacity import GIB
 from skerry.host.compute.driver import Machine
 from skerry.host.converge import Action, next_action, power
 from skerry.host.storage.fake import DEBIAN_12
-from skerry.hostspec import DiskObserved, DiskSpec, HostCapacity, VmObserved, VmSpec
+from skerry.hostspec import CheckpointObserved, CheckpointSpec, DiskObserved, DiskSpec, HostCapacity, VmObserved, VmSpec
 from skerry.hostspec.client import FleetSource
 
 log = structlog.get_logger()
@@ -69,7 +69,7 @@ class Fleet:
     def _run(self) -> None:
         while not self._stopping.is_set():
             try:
-                if not self._source.converge(imagine_vm, imagine_disk):
+                if not self._source.converge(imagine_vm, imagine_disk, imagine_checkpoint):
                     self._source.wait(ROUND)
             except Exception:
                 log.exception("the simulated hosts could not converge; trying again")
@@ -90,6 +90,7 @@ def imagine_vm(spec: VmSpec, seen: VmObserved | None) -> VmObserved:
         health="ready" if booted or (seen and seen.health == "ready") else "pending",
         vcpus=machine.vcpus if machine else 0,
         memory_bytes=machine.memory_bytes if machine else 0,
+        restore_generation=spec.restore_generation,
     )
 
 
@@ -98,6 +99,11 @@ def imagine_disk(spec: DiskSpec, seen: DiskObserved | None) -> DiskObserved | No
     if not spec.present:
         return None
     return DiskObserved(spec.id, ready=True, size_bytes=max(spec.size_bytes, seen.size_bytes if seen else 0))
+
+
+def imagine_checkpoint(spec: CheckpointSpec) -> CheckpointObserved | None:
+    """What becomes of a checkpoint; None when it is no more."""
+    return CheckpointObserved(spec.id, ready=True, memory=spec.memory) if spec.present else None
 
 
 def _machine(seen: VmObserved) -> Machine:

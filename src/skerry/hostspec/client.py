@@ -3,12 +3,13 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from skerry.hostspec.observed import DiskObserved, HostCapacity, ImageObserved, Observed, VmObserved
-from skerry.hostspec.spec import DiskSpec, HostSpec, VmSpec
+from skerry.hostspec.observed import CheckpointObserved, DiskObserved, HostCapacity, ImageObserved, Observed, VmObserved
+from skerry.hostspec.spec import CheckpointSpec, DiskSpec, HostSpec, VmSpec
 
 # From what should be and what was reported last to what is to be reported.
 ImagineVm = Callable[[VmSpec, VmObserved | None], VmObserved]
 ImagineDisk = Callable[[DiskSpec, DiskObserved | None], DiskObserved | None]
+ImagineCheckpoint = Callable[[CheckpointSpec], CheckpointObserved | None]
 
 
 class SpecSource(Protocol):
@@ -27,7 +28,7 @@ class FleetSource(Protocol):
     def enrol(self, hosts: Mapping[str, HostCapacity], images: Sequence[ImageObserved]) -> None:
         """Make the hosts known, each with these images. Safe to repeat; hosts of a larger fleet take no VM any more."""
 
-    def converge(self, vm: ImagineVm, disk: ImagineDisk) -> int:
+    def converge(self, vm: ImagineVm, disk: ImagineDisk, checkpoint: ImagineCheckpoint) -> int:
         """Let hosts whose specs have changed apply and report them, in one transaction. Returns how many did."""
 
     def wait(self, timeout: float) -> None:

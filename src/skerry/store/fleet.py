@@ -6,7 +6,7 @@ from typing import NamedTuple
 import msgspec
 from sqlalchemy import bindparam, func, null, select, text, update
 
-from skerry.hostspec import DiskObserved, HostCapacity, ImageObserved, VmObserved
+from skerry.hostspec import CheckpointObserved, DiskObserved, HostCapacity, ImageObserved, VmObserved
 from skerry.store.sql import Session, Statement, upsert
 from skerry.store.tables import host_observed, hosts
 
@@ -34,9 +34,9 @@ _BEHIND = Statement(
     .limit(bindparam("limit"))
 )
 _CHANGED_SQL = (
-    "SELECT s.host, s.kind, s.spec, o.observed FROM hosts h JOIN host_specs s ON s.host = h.id "
+    "SELECT s.host, s.kind, s.id, s.spec, o.observed FROM hosts h JOIN host_specs s ON s.host = h.id "
     "LEFT JOIN host_observed o ON o.host = s.host AND o.kind = s.kind AND o.id = s.id "
-    "WHERE s.revision > h.applied AND s.kind IN ('vm', 'disk') AND h.id "
+    "WHERE s.revision > h.applied AND s.kind IN ('vm', 'disk', 'checkpoint') AND h.id "
 )
 _GONE_SQL = (
     "SELECT o.host, o.id FROM host_observed o WHERE o.kind = 'vm' AND NOT EXISTS "
@@ -49,6 +49,8 @@ _OBSERVE = Statement(upsert(host_observed))
 _FORGET = Statement(text("DELETE FROM host_observed WHERE host = :host AND kind = :kind AND id = :id"))
 _APPLIED = Statement(text("UPDATE hosts SET applied = :applied, seen = :seen WHERE id = :host"))
 _SEEN = Statement(update(hosts).where(_IS_OURS, hosts.c.capacity.is_not(None)).values(seen=bindparam("now")))
+
+Seen = VmObserved | DiskObserved | CheckpointObserved | ImageObserved
 
 
 class Behind(NamedTuple):
@@ -64,6 +66,7 @@ class Change(NamedTuple):
 
     host: str
     kind: str
+    id: str
     spec: bytes
     seen: bytes | None
 
@@ -91,7 +94,7 @@ class FleetHosts:
         return [Behind(*row) for row in self._session.rows(_BEHIND, {**self._ours, "limit": limit})]
 
     def changes(self, hosts: Sequence[str]) -> Sequence[Change]:
-        """What these hosts have not applied of VMs and disks."""
+        """What these hosts have not applied of VMs, disks and checkpoints."""
         rows = self._session.rows(_CHANGED, {"hosts": self._session.array(list(hosts))})
         return [Change(*row) for row in rows]
 
@@ -100,7 +103,7 @@ class FleetHosts:
         rows = self._session.rows(_GONE, {"hosts": self._session.array(list(hosts))})
         return [(host, identifier) for host, identifier in rows]
 
-    def observe(self, host: str, kind: str, seen: VmObserved | DiskObserved | ImageObserved) -> None:
+    def observe(self, host: str, kind: str, seen: Seen) -> None:
         """A host reports one object."""
         power = seen.power if isinstance(seen, VmObserved) else ""
         values = {"host": host, "kind": kind, "id": seen.id, "observed": msgspec.json.encode(seen), "power": power}

@@ -8,6 +8,8 @@ import msgspec
 from sqlalchemy import bindparam, case, delete, func, select, text, update
 
 from skerry.hostspec import (
+    CheckpointObserved,
+    CheckpointSpec,
     DiskObserved,
     DiskSpec,
     HostCapacity,
@@ -21,10 +23,10 @@ from skerry.hostspec import (
 from skerry.store.sql import Session, Statement, upsert
 from skerry.store.tables import host_observed, host_specs, hosts
 
-Spec = VmSpec | VnetSpec | DiskSpec
-Kind = Literal["vm", "vnet", "disk"]
+Spec = VmSpec | VnetSpec | DiskSpec | CheckpointSpec
+Kind = Literal["vm", "vnet", "disk", "checkpoint"]
 T = TypeVar("T")
-KINDS: dict[type[Any], Kind] = {VmSpec: "vm", VnetSpec: "vnet", DiskSpec: "disk"}
+KINDS: dict[type[Any], Kind] = {VmSpec: "vm", VnetSpec: "vnet", DiskSpec: "disk", CheckpointSpec: "checkpoint"}
 Seen = dict[tuple[str, str], Any]  # (kind, id) → what was reported of it
 
 _HOST = hosts.c.id == bindparam("host")
@@ -253,7 +255,8 @@ class Hosts:
         def of(kind: Kind, model: type[T]) -> tuple[T, ...]:
             return tuple(msgspec.json.decode(text, type=model) for found, text in rows if found == kind)
 
-        return HostSpec(self.revision(host), of("vm", VmSpec), of("vnet", VnetSpec), of("disk", DiskSpec))
+        disks, checkpoints = of("disk", DiskSpec), of("checkpoint", CheckpointSpec)
+        return HostSpec(self.revision(host), of("vm", VmSpec), of("vnet", VnetSpec), disks, checkpoints)
 
     def record(self, host: str, report: Observed) -> bool:
         """Store what changed since the host's last report; True when anything but the time did."""
@@ -290,6 +293,10 @@ class Hosts:
     def disk(self, host: str, identifier: str) -> DiskObserved | None:
         """What the host last said of a disk."""
         return self._observed(host, "disk", identifier, DiskObserved)
+
+    def checkpoint(self, host: str, identifier: str) -> CheckpointObserved | None:
+        """What the host last said of a checkpoint."""
+        return self._observed(host, "checkpoint", identifier, CheckpointObserved)
 
     def problem(self, host: str, kind: str, identifier: str) -> str | None:
         """Why the host can't converge one object, if it can't."""
@@ -331,6 +338,7 @@ class Hosts:
 _MODELS: dict[str, Any] = {
     "vm": VmObserved,
     "disk": DiskObserved,
+    "checkpoint": CheckpointObserved,
     "image": ImageObserved,
     "problem": tuple[str, str, str],
 }
@@ -340,6 +348,7 @@ def _seen_in(report: Observed) -> Seen:
     return {
         **{("vm", vm.id): vm for vm in report.vms},
         **{("disk", disk.id): disk for disk in report.disks},
+        **{("checkpoint", checkpoint.id): checkpoint for checkpoint in report.checkpoints},
         **{("image", image.id): image for image in report.images},
         **{("problem", f"{kind}:{name}"): (kind, name, message) for kind, name, message in report.problems},
     }

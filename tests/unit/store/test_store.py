@@ -5,7 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from skerry.hostspec import DiskSpec, HostCapacity, ImageObserved, Observed, VmObserved
+from skerry.hostspec import (
+    CheckpointObserved,
+    CheckpointSpec,
+    DiskSpec,
+    HostCapacity,
+    ImageObserved,
+    Observed,
+    VmObserved,
+)
 from skerry.store import Link, OperationRow, Origin, ResourceRow, Store
 from skerry.store.migrate import HEAD, NewerState, prepare
 
@@ -112,6 +120,18 @@ def test_a_report_is_news_once(store: Store) -> None:
         assert [image.id for image in work.hosts.images()] == ["i"]
         assert work.hosts.record("local", Observed(3, capacity))
         assert work.hosts.vm("local", "v") is None
+
+
+def test_a_checkpoint_is_wanted_and_seen(store: Store) -> None:
+    wanted, seen = CheckpointSpec("c", "v", ("d",), memory=True), CheckpointObserved("c", ready=True, memory=True)
+    with store.write() as work:
+        work.hosts.add("local")
+        work.hosts.put("local", wanted)
+        assert work.hosts.record("local", Observed(1, HostCapacity(2, 1, 1, "fake"), checkpoints=(seen,)))
+        assert work.hosts.spec("local").checkpoints == (wanted,)
+        assert work.hosts.checkpoint("local", "c") == seen
+        work.hosts.drop("local", "checkpoint", "c")
+        assert work.hosts.spec("local").checkpoints == ()
 
 
 def test_operations_wait_and_wake(store: Store) -> None:
