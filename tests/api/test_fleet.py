@@ -14,8 +14,8 @@ from tests.api.client import BASE, Arm
 from skerry.arm.secrets import Secrets
 from skerry.arm.service import Installation
 from skerry.control import ControlPlane
-from skerry.host.fleet import Fleet
-from skerry.hostspec import VmSpec
+from skerry.host.fleet import Fleet, capacity
+from skerry.hostspec import Observed, VmSpec
 from skerry.identity import Identity
 from skerry.server import authenticator
 
@@ -65,6 +65,20 @@ def private(arm: Arm, path: str) -> dict[str, Any]:
         row = work.resources.get(f"/subscriptions/{arm.subscription}/{path}".lower())
     assert row is not None
     return row.private
+
+
+def test_hosts_of_another_kind_take_no_vm(database: str | Path, identity: Identity) -> None:
+    """A real start and then a simulated one, and the other way round, on the same state folder."""
+    with running(database, identity, 2) as arm, arm.control.store.write() as work:
+        work.hosts.add("local")
+        work.hosts.record("local", Observed(1, capacity(0)))
+    with running(database, identity, 1) as arm:
+        with arm.control.store.read() as work:
+            assert [host.id for host in work.hosts.changed_after(0) if host.capacity] == ["sim-000000"]
+        assert host_of(arm, arm.vm(arm.group(), "v")) == "sim-000000"
+        assert arm.control.link  # what a real agent calls
+        with arm.control.store.read() as work:
+            assert [host.id for host in work.hosts.changed_after(0) if host.capacity] == []
 
 
 def test_vms_spread_over_hosts_zones_and_fault_domains(arm: Arm) -> None:

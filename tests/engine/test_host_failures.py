@@ -88,6 +88,29 @@ def test_a_failed_vm_can_be_started_or_deleted(world: World, cause: str, how: st
     consistent(world.control, world.host, quiet=True)
 
 
+def test_no_vm_is_placed_on_a_host_that_reports_no_more(world: World) -> None:
+    world.host.silent = True
+    world.clock.advance(40)
+    error = _failure(world, put_vm(world.arm))
+    assert error["code"] == "AllocationFailed"
+    assert "host local: has not reported since" in error["message"]
+    explained = world.arm.get(f"{WEB}/explain").body
+    assert "has not reported since" in explained["failure"]["message"]
+    world.host.silent = False
+    world.arm.done(put_vm(world.arm))
+    assert world.arm.power(WEB) == "running"
+
+
+def test_a_host_that_reports_again_soon_is_waited_for(world: World) -> None:
+    """As after a start of Skerry, whose engine is there before the first report."""
+    world.host.silent = True
+    world.clock.advance(40)
+    answer = put_vm(world.arm)
+    world.control.engine.run_due()
+    world.host.silent = False
+    world.arm.done(answer)
+
+
 def test_a_vm_that_fails_is_deleted_while_the_cause_lasts(world: World) -> None:
     _break(world, "no qemu")
     _failure(world, put_vm(world.arm))

@@ -29,10 +29,14 @@ CGROUPS = Path("/sys/fs/cgroup")
 
 
 class Real:
-    """One state folder and port. `up` and `kill` any number of times."""
+    """One state folder and port. `up` and `kill` any number of times.
 
-    def __init__(self, folder: Path, port: int) -> None:
+    `alone`: the server gets a mount namespace of its own, in which `covered` hides what its host has.
+    """
+
+    def __init__(self, folder: Path, port: int, *, alone: bool = False) -> None:
         self.state, self.port = folder / "state", port
+        self._enter = ["unshare", "--mount", "--propagation", "private"] if alone else []
         self.names = Names.of(self.state)
         self.seen: set[str] = set()
         self.environment = {**os.environ, "SKERRY_STATE": str(self.state)}
@@ -43,7 +47,7 @@ class Real:
 
     def skerry(self, *words: str, check: bool = True) -> str:
         """`skerry WORDS…`; all that it prints."""
-        argv = [str(SKERRY), *words]
+        argv = [*(self._enter if words[0] == "up" else []), str(SKERRY), *words]
         done = subprocess.run(argv, env=self.environment, capture_output=True, text=True, timeout=400, check=False)
         assert not check or done.returncode == 0, f"{argv}: {done.stdout}\n{done.stderr}\n{self.log()}"
         return done.stdout + done.stderr
@@ -67,6 +71,28 @@ class Real:
         pid = self.pid
         os.kill(pid, number)
         until(lambda: process.look_up(pid) is None, 60, "the server's end")
+
+    def mount(self, *words: str | Path) -> None:
+        """Change what the server's own mount namespace has."""
+        argv = ["nsenter", f"--mount=/proc/{self.pid}/ns/mnt", *map(str, words)]
+        done = subprocess.run(argv, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{argv}: {done.stderr}"
+
+    @contextmanager
+    def covered(self, path: Path | str, other: Path | str) -> Iterator[None]:
+        """The server finds `other` at `path`."""
+        self.mount("mount", "--bind", other, path)
+        try:
+            yield
+        finally:
+            self.mount("umount", path)
+
+    @contextmanager
+    def read_only(self, path: Path | str) -> Iterator[None]:
+        """The server may write nothing below `path`."""
+        with self.covered(path, path):
+            self.mount("mount", "-o", "remount,bind,ro", path)
+            yield
 
     def log(self) -> str:
         path = self.state / "logs" / "skerry.log"

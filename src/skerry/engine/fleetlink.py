@@ -15,7 +15,7 @@ from skerry.store.fleet import Change, FleetHosts, Seen
 FIRST, LAST = "sim-", "sim-~"  # the ids of simulated hosts lie between these
 HOSTS = 200  # that report in one transaction
 ENROLLED = 500  # in one transaction
-HEARTBEAT_SECONDS = 30.0
+HEARTBEAT_SECONDS = 10.0
 
 
 class FleetLink:
@@ -46,6 +46,8 @@ class FleetLink:
                 _hosts(work).enrol(part, images)
         with self._store.write() as work:
             _hosts(work).retire(max(hosts))
+            work.hosts.retire_others(FIRST, LAST)
+        self._heartbeat()
 
     def converge(self, vm: ImagineVm, disk: ImagineDisk, checkpoint: ImagineCheckpoint) -> int:
         """Let hosts whose specs have changed apply and report them, in one transaction. Returns how many did."""

@@ -1,14 +1,9 @@
 """The control plane's end of a host on the same machine: hands out its spec, takes its reports."""
 
 import threading
-import time
-
-from msgspec import json
 
 from skerry.hostspec import HostSpec, Observed
 from skerry.store import Store
-
-HEARTBEAT_SECONDS = 30.0  # an unchanged report is stored again after this long
 
 
 class HostLink:
@@ -17,10 +12,10 @@ class HostLink:
     def __init__(self, store: Store, host: str) -> None:
         self._store, self._host = store, host
         self._changed = threading.Condition()
-        self._last: tuple[bytes, float] = (b"", 0.0)
         self._closed = False
         with store.write() as work:
             work.hosts.add(host)
+            work.hosts.retire_others(host, host)
 
     def notify(self) -> None:
         """A spec may have a new revision."""
@@ -46,10 +41,6 @@ class HostLink:
 
     def report(self, observed: Observed) -> None:
         """Store what was seen, and wake the operations that wait for it."""
-        text, now = json.encode(observed), time.monotonic()
-        if text == self._last[0] and now - self._last[1] < HEARTBEAT_SECONDS:
-            return
         with self._store.write() as work:
             if work.hosts.record(self._host, observed):
                 work.operations.wake(host=self._host)
-        self._last = (text, now)

@@ -5,7 +5,8 @@ included. What a transaction changed may be taken back: hosts are remembered as 
 outside.
 """
 
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 
 from msgspec import json
 from msgspec.structs import replace
@@ -16,6 +17,7 @@ from skerry.placement.index import FEW
 from skerry.store import HostRow, Store, UnitOfWork
 
 SETTLE_AFTER = 24  # changed hosts; until then they are read again for each choice
+LISTEN_SECONDS = 1.0  # between two looks at which hosts report no more
 
 
 class Placer:
@@ -26,6 +28,8 @@ class Placer:
         self._settled = 0  # every change up to this sequence number is durable, and in the index
         self._before: dict[str, HostState | None] = {}  # by host, of changes after that
         self._rows: dict[str, HostRow] = {}  # these changes, as the index has them
+        self._silent: Mapping[str, float] = {}  # the hosts that report no more, as the index has them
+        self._listened = 0.0
 
     def choose(self, work: UnitOfWork, request: Request) -> Choice:
         """A host for a VM that has none. The caller stores it in the same transaction."""
@@ -44,6 +48,7 @@ class Placer:
         return choice if choice.rejected or host is None else Choice(request.host, choice.hosts)
 
     def _refresh(self, work: UnitOfWork) -> None:
+        self._listen(work)
         rows = work.hosts.changed_after(self._settled)
         for host in self._before.keys() - {row.id for row in rows}:  # taken back
             self._put(host, self._before.pop(host))
@@ -56,6 +61,15 @@ class Placer:
         if len(rows) > SETTLE_AFTER:
             self._settle(rows)
 
+    def _listen(self, work: UnitOfWork) -> None:
+        """Take in which hosts fell silent, and which report again."""
+        now = time.time()
+        if abs(now - self._listened) < LISTEN_SECONDS:
+            return
+        before, self._silent, self._listened = self._silent, work.hosts.silent(now), now
+        for host in before.keys() ^ self._silent.keys():
+            self._put(host, self._index.get(host))
+
     def _settle(self, rows: Sequence[HostRow]) -> None:
         """Ask another transaction, which sees only what is durable, how far that reaches."""
         with self._store.read() as work:
@@ -66,8 +80,9 @@ class Placer:
     def _put(self, host: str, state: HostState | None) -> None:
         if state is None:
             self._index.remove(host)
-        else:
-            self._index.put(state)
+            return
+        since = self._silent.get(host)
+        self._index.put(state if state.silent_since == since else replace(state, silent_since=since))
 
 
 def _state(row: HostRow) -> HostState | None:

@@ -1,20 +1,21 @@
 """All hosts, kept so that one can be chosen among a hundred thousand in some microseconds.
 
-Hosts alike in all labels (architecture, zone, fault domain, taints) share a bucket. In a bucket a tree over the numbers
-of free vCPUs knows for each range the host with most free memory: the best one with at least n vCPUs is found in
-O(log) steps. Spreading is by free memory: a VM goes to the host that has most, of equals to the first by id.
+Hosts alike in all labels (architecture, zone, fault domain, taints, whether they report) share a bucket. In a bucket
+a tree over the numbers of free vCPUs knows for each range the host with most free memory: the best one with at least n
+vCPUs is found in O(log) steps. Spreading is by free memory: a VM goes to the host that has most, of equals to the first
+by id.
 """
 
 from collections.abc import Iterator
 from heapq import heapify, heappop, heappush
 
-from skerry.placement.request import Choice, HostState, Request, explain, reasons
+from skerry.placement.request import SILENT, Choice, HostState, Request, explain, reasons
 
 LEAVES = 256  # of a bucket's tree: free vCPUs, more are all the same. No size has as many.
 FEW = 32  # hosts of a fleet in which each that is turned down is named
 
 Item = tuple[int, str]  # (minus free memory, id): the least is the best
-Labels = tuple[str, str, int, frozenset[str]]
+Labels = tuple[str, str, int, frozenset[str], bool]
 _NONE: Item = (1, "")
 _LESS = "has less memory free than the chosen host"
 
@@ -76,8 +77,10 @@ class Index:
         """How many hosts have the wrong labels, and how many the right ones; cheap in a large fleet."""
         fitting = self._buckets_for(request)
         right = sum(len(bucket) for bucket in fitting) - 1
-        wrong = len(self._hosts) - right - 1
+        silent = sum(len(bucket) for labels, bucket in self._buckets.items() if labels[-1])
+        wrong = len(self._hosts) - right - silent - 1
         short = {
+            SILENT: silent,
             "is in another zone, fault domain or of another kind": wrong,
             "has less memory free, or no room": right,
         }
@@ -99,8 +102,8 @@ class Index:
         return found
 
     def _matching(self, request: Request) -> "Iterator[_Bucket]":
-        for (architecture, zone, fault_domain, taints), bucket in self._buckets.items():
-            here = request.zone is None or zone in ("", request.zone)
+        for (architecture, zone, fault_domain, taints, silent), bucket in self._buckets.items():
+            here = not silent and (request.zone is None or zone in ("", request.zone))
             here = here and request.fault_domain in (None, fault_domain)
             if here and architecture == request.architecture and taints <= request.tolerations:
                 yield bucket
@@ -179,4 +182,4 @@ class _Bucket:
 
 
 def _labels(host: HostState) -> Labels:
-    return host.architecture, host.zone, host.fault_domain, host.taints
+    return host.architecture, host.zone, host.fault_domain, host.taints, host.silent_since is not None

@@ -7,6 +7,7 @@ logical CPU: guests mostly idle, and too many busy ones are slow but right.
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Literal
 
 from msgspec import Struct
@@ -14,6 +15,7 @@ from msgspec import Struct
 VCPU_RATIO = 8
 GIB = 1 << 30
 EXAMPLES = 3  # hosts that a sentence names for each reason
+SILENT = "reports no more"
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,8 @@ class Request:
 class HostState(Struct, frozen=True):
     """A host: what it can give in all, what the VMs that are placed on it take, and where it stands.
 
-    A host without a zone takes VMs of every zone: where nobody names zones, they are names only.
+    A host without a zone takes VMs of every zone: where nobody names zones, they are names only. `silent_since`: when
+    (seconds since the epoch) it last reported, if that is too long ago.
     """
 
     id: str
@@ -44,6 +47,7 @@ class HostState(Struct, frozen=True):
     zone: str = ""
     fault_domain: int = 0
     taints: frozenset[str] = frozenset()
+    silent_since: float | None = None
 
     @property
     def free_vcpus(self) -> int:
@@ -61,17 +65,21 @@ class Choice:
     """The id of the host, or None, and what became of the others.
 
     `counts`: how many hosts were turned down, by reason. `rejected`: each of them with its own reason; in a large fleet
-    only examples.
+    only examples. `may_come`: there is no host, but one might do as soon as it reports.
     """
 
     host: str | None
     hosts: int
     counts: Mapping[str, int] = field(default_factory=dict)
     rejected: Mapping[str, str] = field(default_factory=dict)
+    may_come: bool = False
 
 
 def reasons(request: Request, host: HostState) -> Iterator[tuple[str, str]]:
     """Why the request doesn't fit on the host: (in short, with this host's figures) each; nothing if it does."""
+    if host.silent_since is not None:
+        when = datetime.fromtimestamp(host.silent_since, UTC)
+        yield SILENT, f"has not reported since {when:%Y-%m-%dT%H:%M:%SZ}"
     if request.host not in (None, host.id):
         yield "is not where the VM's disks are", f"the VM's disks are on host {request.host}"
     if request.architecture != host.architecture:
@@ -101,15 +109,17 @@ def explain(request: Request, hosts: Iterable[HostState], few: int) -> Choice:
     counts: Counter[str] = Counter()
     rejected: dict[str, str] = {}
     known = list(hosts)
+    may_come = not known
     for host in known:
         found = list(reasons(request, host))
         if not found:
             continue
         short = " and ".join(short for short, _ in found)
+        may_come = may_come or short == SILENT
         counts[short] += 1
         if len(known) <= few or counts[short] <= EXAMPLES:
             rejected[host.id] = " and ".join(long for _, long in found)
-    return Choice(None, len(known), counts, rejected)
+    return Choice(None, len(known), counts, rejected, may_come)
 
 
 def sentence(choice: Choice) -> str:

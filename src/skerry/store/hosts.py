@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple, TypeVar
 
 import msgspec
-from sqlalchemy import bindparam, case, delete, func, select, text, update
+from sqlalchemy import bindparam, case, delete, func, null, select, text, update
 
 from skerry.hostspec import (
     CheckpointObserved,
@@ -26,6 +26,7 @@ from skerry.store.tables import host_observed, host_specs, hosts
 Spec = VmSpec | VnetSpec | DiskSpec | CheckpointSpec
 Kind = Literal["vm", "vnet", "disk", "checkpoint"]
 T = TypeVar("T")
+SILENT_SECONDS = 30.0  # a host reports at least every ten
 KINDS: dict[type[Any], Kind] = {VmSpec: "vm", VnetSpec: "vnet", DiskSpec: "disk", CheckpointSpec: "checkpoint"}
 Seen = dict[tuple[str, str], Any]  # (kind, id) → what was reported of it
 
@@ -78,14 +79,21 @@ _BUMP_USED = Statement(
 _POWERS = Statement(
     select(host_observed.c.power, func.count()).where(host_observed.c.kind == "vm").group_by(host_observed.c.power)
 )
-_SILENT_NAMES = Statement(select(hosts.c.id).where(hosts.c.seen < bindparam("before")).order_by(hosts.c.id))
+# A report from the future is from before the clock was set back: nobody knows how old it is.
+_IS_SILENT = (hosts.c.seen < bindparam("from")) | (hosts.c.seen > bindparam("to"))
+_SILENT = Statement(select(hosts.c.id, hosts.c.seen).where(_IS_SILENT).order_by(hosts.c.id))
+_COUNT_SILENT = Statement(select(func.count()).select_from(hosts).where(_IS_SILENT))
+_RETIRE = Statement(
+    update(hosts)
+    .where((hosts.c.id < bindparam("first")) | (hosts.c.id > bindparam("last")), hosts.c.capacity.is_not(None))
+    .values(capacity=null(), sequence=_NEXT)
+)
 _TOTALS = Statement(
     select(
         func.count(), func.coalesce(func.sum(hosts.c.used_vcpus), 0), func.coalesce(func.sum(hosts.c.used_memory), 0)
     )
 )
 _SEEN_AT = Statement(select(hosts.c.seen).where(_HOST))
-_SILENT = Statement(select(func.count()).select_from(hosts).where(hosts.c.seen < bindparam("before")))
 _SEEN = Statement(select(hosts.c.seen, hosts.c.applied, hosts.c.capacity).where(_HOST))
 _RECORD = Statement(
     update(hosts)
@@ -317,14 +325,18 @@ class Hosts:
         row = self._session.first(_SEEN_AT, {"host": host})
         return float(row[0]) if row else 0.0
 
-    def silent_names(self, before: float) -> Sequence[str]:
-        """The hosts that have not reported since."""
-        return [name for (name,) in self._session.rows(_SILENT_NAMES, {"before": before})]
+    def silent(self, now: float) -> Mapping[str, float]:
+        """The hosts that have not reported for SILENT_SECONDS, by id, with when they did; 0: never."""
+        return dict(self._session.rows(_SILENT, _lately(now)))
 
-    def silent(self, before: float) -> int:
-        """How many hosts have not reported since."""
-        row = self._session.first(_SILENT, {"before": before})
-        return int(row[0]) if row else 0
+    def count_silent(self, now: float) -> int:
+        """How many these are."""
+        ((count,),) = self._session.rows(_COUNT_SILENT, _lately(now))
+        return int(count)
+
+    def retire_others(self, first: str, last: str) -> None:
+        """Place no VM any more on hosts whose ids don't lie between these two: whoever worked for them doesn't run."""
+        self._session.run(_RETIRE, {"first": first, "last": last})
 
     def images(self) -> Sequence[ImageObserved]:
         """The images that any host has, by id."""
@@ -342,6 +354,10 @@ _MODELS: dict[str, Any] = {
     "image": ImageObserved,
     "problem": tuple[str, str, str],
 }
+
+
+def _lately(now: float) -> dict[str, float]:
+    return {"from": now - SILENT_SECONDS, "to": now + SILENT_SECONDS}
 
 
 def _seen_in(report: Observed) -> Seen:

@@ -11,7 +11,6 @@ from skerry.hostspec import HostCapacity
 from skerry.store import HostRow, UnitOfWork
 
 HOSTS_NAMED = 20  # with more, a series for each would cost more than it tells
-SILENT_SECONDS = 90.0  # a host reports every 30
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,7 @@ class HostTotals:
             for host, value in (values or {"": self._totals[field]}).items():
                 family.add_metric((host,), value)
             yield family
-        silent = work.hosts.silent(time.time() - SILENT_SECONDS)
+        silent = work.hosts.count_silent(time.time())
         family = GaugeMetricFamily("skerry_hosts", "Hosts; silent ones report no more.", labels=("state",))
         family.add_metric(("reporting",), len(self._hosts) - silent)
         family.add_metric(("silent",), silent)

@@ -1,7 +1,10 @@
 """The hosts to choose from are those that the transaction sees, whatever became of the ones before."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -109,6 +112,43 @@ def test_a_larger_size_has_to_fit_beside_the_others_only(store: Store) -> None:
         assert placer.fits(work, Request(1, 6 * GIB, host="a"), "v1").host == "a"
         assert placer.fits(work, Request(1, 7 * GIB, host="a"), "v1").host is None
         assert placer.fits(work, Request(1, GIB, host="gone"), "v1").host is None
+
+
+def at(seconds: float) -> Any:
+    """The clock stands so many seconds from now."""
+    return mock.patch("time.time", return_value=time.time() + seconds)
+
+
+def test_a_host_that_fell_silent_is_turned_down_until_it_reports_again(store: Store) -> None:
+    placer = Placer(store)
+    add_host(store, "a", 32)
+    with at(20):
+        add_host(store, "b")
+        with store.write() as work:
+            assert placer.choose(work, Request(1, GIB)).host == "a"
+    with at(40), store.write() as work:
+        choice = placer.choose(work, Request(1, GIB))
+        assert (choice.host, choice.counts) == ("b", {"reports no more": 1})
+        assert choice.rejected["a"].startswith("has not reported since 20")
+        pinned = placer.choose(work, Request(1, GIB, host="a"))
+        assert (pinned.host, pinned.may_come) == (None, True)
+        assert placer.choose(work, Request(1, 16 * GIB)).may_come
+        assert not placer.choose(work, Request(1, 64 * GIB)).may_come
+    with at(45):
+        add_host(store, "a", 32)
+        with store.write() as work:
+            assert placer.choose(work, Request(1, GIB)).host == "a"
+
+
+def test_reports_from_before_the_clock_was_set_back_are_no_sign_of_life(store: Store) -> None:
+    placer = Placer(store)
+    with at(3600):
+        add_host(store, "a")
+    with store.write() as work:
+        assert placer.choose(work, Request(1, GIB)).may_come
+    add_host(store, "a")
+    with at(2), store.write() as work:
+        assert placer.choose(work, Request(1, GIB)).host == "a"
 
 
 def test_labels_are_those_that_the_host_reports(store: Store) -> None:

@@ -84,6 +84,9 @@ def test_in_a_large_fleet_it_tells_how_many() -> None:
         "is in another zone, fault domain or of another kind": 40,
         "has less memory free, or no room": 19,
     }
+    hosts.put(replace(host("h04"), zone="2", silent_since=5.0))
+    assert hosts.choose(Request(1, GIB, zone="2")).counts["reports no more"] == 1
+    hosts.put(replace(host("h04", used=1), zone="2"))
     full = hosts.choose(Request(1, 23 * GIB, zone="2"))
     assert full.counts == {
         "has too little memory free": 20,
@@ -96,6 +99,14 @@ def test_in_a_large_fleet_it_tells_how_many() -> None:
 
 def test_no_host_at_all_is_explained() -> None:
     assert sentence(index().choose(Request(1, GIB))) == "no host has reported what it can give."
+    assert index().choose(Request(1, GIB)).may_come
+
+
+def test_a_host_that_reports_no_more_is_turned_down_and_may_come_back() -> None:
+    choice = index(replace(host(), silent_since=1_900_000_000)).choose(Request(1, GIB))
+    assert (choice.host, choice.may_come) == (None, True)
+    assert sentence(choice) == "host local: has not reported since 2030-03-17T17:46:40Z."
+    assert not index(replace(host(used=23), silent_since=1.0)).choose(Request(1, GIB)).may_come
 
 
 @pytest.mark.parametrize("used_vcpus, used", [(40, 0), (0, 50)])
@@ -170,6 +181,7 @@ _HOST = st.builds(
     memory_bytes=st.integers(0, 12),
     used_vcpus=st.integers(0, 330),
     used_memory_bytes=st.integers(0, 12),
+    silent_since=st.sampled_from([None, None, 5.0]),
     **_LABELS,
 )
 _REQUEST = st.builds(

@@ -13,7 +13,6 @@ from skerry.store import OperationRow, ResourceRow, UnitOfWork
 LOOKED_AT = 1000  # operations, the oldest first: what is stuck is old
 SHOWN = 50
 LONG_SECONDS = 120.0  # in one step; what waits for a guest's first boot takes less
-SILENT_SECONDS = 90.0  # a host reports every 30
 
 
 class OperationStatus(Struct, rename="camel"):
@@ -71,7 +70,7 @@ class Status(Struct):
 def status(context: ViewContext) -> Status:
     """Counts, the oldest operations in progress, and those that are stuck."""
     work, now = context.work, time.time()
-    silent = list(work.hosts.silent_names(now - SILENT_SECONDS))
+    silent = list(work.hosts.silent(now))
     found = [_operation(work, row, frozenset(silent), now) for row in work.operations.in_progress(LOOKED_AT)]
     counts = work.operations.counts(now)
     by_kind = [Count(kind, state, count) for (kind, state), count in sorted(counts.items())]

@@ -86,21 +86,36 @@ def _request(context: StepContext) -> Request:
 
 def _no_room(context: StepContext, choice: Choice) -> OperationFailed:
     size = size_name(_vm(context))
+    what_to_do = (
+        "See that the hosts that don't report run and reach Skerry."
+        if choice.may_come
+        else "Choose a smaller size, or deallocate or delete other VMs."
+    )
     return OperationFailed(
         "AllocationFailed",
-        f"Allocation failed. There is no room for a VM of size {size}: {sentence(choice)} Choose a smaller size, or "
-        "deallocate or delete other VMs.",
+        f"Allocation failed. There is no room for a VM of size {size}: {sentence(choice)} {what_to_do}",
     )
 
 
-def _choose_host(context: StepContext) -> str:
-    """The host that the VM has, or else a new one. Raises OperationFailed `AllocationFailed` when none has room."""
+def _waits_for_host(context: StepContext, choice: Choice) -> bool:
+    """Whether a host that would do may report soon: it mostly is Skerry that was away. Raises OperationFailed else."""
+    waited = context.failing("no host" if choice.may_come else "")
+    if choice.host is None and not (choice.may_come and waited < FAILING_SECONDS):
+        raise _no_room(context, choice)
+    return choice.host is None
+
+
+def _choose_host(context: StepContext) -> str | None:
+    """The host that the VM has, or else a new one; None while one may come.
+
+    Raises OperationFailed `AllocationFailed` when none has room.
+    """
     private = context.row.private
     if private["host"]:
         return str(private["host"])
     choice = context.placer.choose(context.work, _request(context))
-    if choice.host is None:
-        raise _no_room(context, choice)
+    if _waits_for_host(context, choice):
+        return None
     private |= {"host": choice.host, "placement": decision(choice, context.now)}
     private.pop("leaving", None)
     return choice.host
@@ -108,6 +123,8 @@ def _choose_host(context: StepContext) -> str:
 
 def _allocate(context: StepContext) -> Outcome:
     vm, row, host = _vm(context), context.row, _choose_host(context)
+    if host is None:
+        return Nap(1)
     disks.place(context.work, os_disk_key(vm), host)
     for key in nic_keys(vm):
         network.place_nic(context.work, key, host, row.private["vm"], hostname=computer_name(vm))
@@ -239,8 +256,8 @@ def _await_restarted(context: StepContext) -> Outcome:
 
 def _resize(context: StepContext) -> Outcome:
     choice = context.placer.fits(context.work, _request(context), context.row.private["vm"])
-    if choice.host is None:
-        raise _no_room(context, choice)
+    if _waits_for_host(context, choice):
+        return Nap(1)
     seen = observed(context.work, context.row)
     if seen is None or seen.power not in ("running", "starting"):
         _order(context)
