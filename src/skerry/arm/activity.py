@@ -58,7 +58,7 @@ class Event(Struct, omit_defaults=True):
 
 def accepted(work: UnitOfWork, resource: ResourceId, action: str, code: int, operation: OperationRow | None) -> None:
     """Log that a request did something, or that `operation` goes on doing it; a delete joined by another once only."""
-    if operation and work.activity.get(operation.id):
+    if operation and operation.id not in work.operations.added and work.activity.get(operation.id):
         return
     status = "Accepted" if operation else "Succeeded"
     shared = operation.id if operation else work.origin.request_id or str(uuid.uuid4())

@@ -8,8 +8,10 @@ transaction that writes is the only one, and looks again at what is due.
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from math import inf
 
 import msgspec
+import orjson
 import structlog
 from structlog.contextvars import bound_contextvars
 
@@ -143,9 +145,10 @@ class Engine:
         """Run these operations in one transaction. If the database refuses it as a whole, run each in its own."""
         try:
             with self._store.write() as work:
-                for operation in work.operations.get_due(identifiers, time.time()):
-                    while not self._stopping and self._step(work, operation):
-                        pass
+                due = work.operations.get_due(identifiers, time.time())
+                work.resources.get_many(operation.target for operation in due)  # in one go
+                for operation in due:
+                    self._go(work, operation)
         except StoreUnavailable:
             raise
         except Exception:
@@ -163,10 +166,19 @@ class Engine:
         """Run one step in one transaction. True when the next one may follow at once."""
         with self._store.write() as work:
             operation = work.operations.get(identifier)
-            return operation is not None and operation.status == "InProgress" and self._step(work, operation)
+            return operation is not None and operation.status == "InProgress" and self._go(work, operation, 1)
+
+    def _go(self, work: UnitOfWork, operation: OperationRow, steps: float = inf) -> bool:
+        """Run steps until one naps or ends, at most this many, and store what comes next. True if that may follow."""
+        while goes_on := self._step(work, operation):
+            steps -= 1
+            if self._stopping or steps < 1:
+                work.operations.save(operation)
+                break
+        return goes_on
 
     def _step(self, work: UnitOfWork, operation: OperationRow) -> bool:
-        """Run one step and store what comes next. True when that may follow at once."""
+        """Run one step. True when the next one, which isn't stored yet, may follow at once."""
         now, kind, row = time.time(), self._kinds[operation.kind], work.resources.get(operation.target)
         if row is None or (kind.owns and row.operation != operation.id):
             self._end(work, operation, "Canceled", _preempted(operation))
@@ -187,6 +199,7 @@ class Engine:
     def _outcome(self, context: StepContext, kind: OperationKind) -> Outcome | ErrorDetail | None:
         """What the operation's step says; why it failed; None if it raised what it shouldn't. These leave no trace."""
         operation, work = context.operation, context.work
+        before = orjson.dumps(operation.state)
         found: ErrorDetail | None
         try:
             with work.savepoint():
@@ -198,8 +211,7 @@ class Engine:
                 raise
             log.exception("operation step failed", operation=operation.id, step=operation.step)
             found = None
-        stored = work.operations.get(operation.id)
-        operation.state = stored.state if stored else {}
+        operation.state = orjson.loads(before)
         return found
 
     def _follow(self, context: StepContext, outcome: Outcome | ErrorDetail | None) -> bool:
@@ -218,14 +230,16 @@ class Engine:
 
     def _go_on(self, context: StepContext, outcome: Hop | Nap) -> bool:
         operation = context.operation
-        if isinstance(outcome, Hop):
-            operation.step, operation.resume_at, operation.waits_for = outcome.step, 0.0, ""
+        if outcome.step:
+            operation.step = outcome.step
             operation.state.pop("attempts", None)
-        else:
-            operation.resume_at = context.now + min(outcome.seconds, LONGEST_NAP)
-            operation.waits_for = outcome.host
+        if isinstance(outcome, Hop):
+            operation.resume_at, operation.waits_for = 0.0, ""
+            return True
+        operation.resume_at = context.now + min(outcome.seconds, LONGEST_NAP)
+        operation.waits_for = outcome.host
         context.work.operations.save(operation)
-        return isinstance(outcome, Hop)
+        return False
 
     def _postpone(self, work: UnitOfWork, operation: OperationRow) -> None:
         """A step raised what it shouldn't: try again later, and in the end fail with a cause."""

@@ -32,10 +32,13 @@ class Hop:
 
 @dataclass(frozen=True)
 class Nap:
-    """Run the same step again after `seconds` (a minute at most), or already when `host` reports something new."""
+    """Go on after `seconds` (a minute at most), or already when `host` reports something new: with the same step again,
+    or with another.
+    """
 
     seconds: float
     host: str = ""
+    step: str = ""
 
 
 @dataclass(frozen=True)

@@ -171,6 +171,8 @@ class Hosts:
     def __init__(self, session: Session, reports: LastReports) -> None:
         self._session, self._reports = session, reports
         self.changed = False
+        # Another unit of work in the same transaction may have been a host's report, which has applied these.
+        session.known.revisions.clear()
 
     def add(self, host: str) -> None:
         """Make the host known. Safe to repeat."""
@@ -222,6 +224,7 @@ class Hosts:
         revision = self._bump(host, stored if kind == "vm" else None, spec)
         values = {"host": host, "kind": kind, "id": spec.id, "spec": text, "revision": revision}
         self._session.run(_PUT, values)
+        self._session.known.specs[host, kind, spec.id] = text
         return revision
 
     def drop(self, host: str, kind: Kind, identifier: str) -> int:
@@ -230,6 +233,7 @@ class Hosts:
         if stored is None:
             return self.revision(host)
         self._session.run(_DROP, {"host": host, "kind": kind, "object": identifier})
+        self._session.known.specs[host, kind, identifier] = None
         return self._bump(host, stored if kind == "vm" else None, None)
 
     def _bump(self, host: str, before: bytes | None, after: Spec | None) -> int:
@@ -239,17 +243,24 @@ class Hosts:
         new = after if isinstance(after, VmSpec) else None
         vcpus = (new.vcpus if new else 0) - (old.vcpus if old else 0)
         memory = (new.memory_bytes if new else 0) - (old.memory_bytes if old else 0)
+        revisions = self._session.known.revisions
         if vcpus or memory:
             rows = self._session.returning(_BUMP_USED, {"host": host, "vcpus": vcpus, "memory": memory})
+        elif host in revisions:  # nobody has seen it without this
+            return revisions[host]
         else:
             rows = self._session.returning(_BUMP, {"host": host})
         if not rows:
             raise LookupError(f"There is no host '{host}'.")
-        return int(rows[0][0])
+        revisions[host] = int(rows[0][0])
+        return revisions[host]
 
     def _spec(self, host: str, kind: Kind, identifier: str) -> bytes | None:
-        row = self._session.first(_GET, {"host": host, "kind": kind, "object": identifier})
-        return row[0] if row else None
+        known, key = self._session.known.specs, (host, kind, identifier)
+        if key not in known:
+            row = self._session.first(_GET, {"host": host, "kind": kind, "object": identifier})
+            known[key] = row[0] if row else None
+        return known[key]
 
     def get(self, host: str, model: type[T], identifier: str) -> T | None:
         """One object of the spec."""

@@ -162,6 +162,7 @@ class Operations:
         self._session = session
         self.changed = False
         self.origin = Origin()
+        self.added: set[str] = set()  # the ids of those that this unit of work has begun
 
     def get(self, identifier: str) -> OperationRow | None:
         """The operation with this id."""
@@ -175,6 +176,7 @@ class Operations:
         row.request_id, row.correlation_id, row.caller = origin.request_id, origin.correlation_id, origin.caller
         row.started = row.started or time.time()
         self._session.run(_ADD, _values(row))
+        self.added.add(row.id)
 
     def save(self, row: OperationRow) -> None:
         """Store what a step changed. The state of one that has ended is not kept: it may hold secrets."""

@@ -55,7 +55,7 @@ _PRIVATE = [field.name for field in fields(ResourceRow)].index("private")
 _GET = Statement(_ROWS.where(resources.c.key == bindparam("key")))
 _FIXED = ("key", "id", "type", "group_key", "parent", "name", "location", "created")
 _SAVE = Statement(upsert(resources, fixed=_FIXED))
-# Where the row is there, as it nearly always is: SQLite looks up no index for it.
+# Of a row that is known to be there: SQLite looks up no index for it.
 _CHANGING = ", ".join(f"{name} = :{name}" for column in resources.c if (name := column.name) not in _FIXED)
 _CHANGE = Statement(text(f"UPDATE resources SET {_CHANGING} WHERE key = :key"))
 _DELETE = Statement(delete(resources).where(resources.c.key == bindparam("which")))
@@ -116,28 +116,29 @@ class Resources:
     """The resource rows that one transaction sees. What was asked for by key is read from the database once."""
 
     def __init__(self, session: Session) -> None:
-        self._session, self._seen = session, session.seen
+        self._session = session
 
     def get(self, key: str) -> ResourceRow | None:
         """The row with this key (an id in lower case)."""
-        row = self._seen[key] if key in self._seen else self._read(key)
+        rows = self._session.known.rows
+        row = rows[key] if key in rows else self._read(key)
         return _row(row) if row else None
 
     def _read(self, key: str) -> Row | None:
-        row = self._seen[key] = self._session.first(_GET, {"key": key})
+        row = self._session.known.rows[key] = self._session.first(_GET, {"key": key})
         return row
 
     def get_many(self, keys: Iterable[str]) -> dict[str, ResourceRow]:
         """The rows that exist of these keys."""
-        asked = dict.fromkeys(keys)
-        unread = [key for key in asked if key not in self._seen]
+        asked, known = dict.fromkeys(keys), self._session.known.rows
+        unread = [key for key in asked if key not in known]
         if len(unread) == 1:
             self._read(unread[0])
         elif unread:
             rows = self._session.rows(_MANY, {"keys": self._session.array(unread)})
-            self._seen.update(dict.fromkeys(unread))
-            self._seen.update({row[0]: row for row in rows})
-        return {key: _row(row) for key in asked if (row := self._seen[key])}
+            known.update(dict.fromkeys(unread))
+            known.update({row[0]: row for row in rows})
+        return {key: _row(row) for key in asked if (row := known[key])}
 
     def list(
         self,
@@ -175,18 +176,23 @@ class Resources:
         row.etag, row.changed = str(uuid.uuid4()), time.time()
         row.created = row.created or row.changed
         values = {**row.__dict__, "private": orjson.dumps(row.private)}
-        if not (self._seen.get(row.key) and self._session.run(_CHANGE, values)):
-            self._session.run(_SAVE, values)
-        self._seen[row.key] = tuple(values.values())
+        known = self._session.known
+        if row.key in known.rows and not known.rows[row.key]:
+            known.unlinked.add(row.key)
+            known.untagged.add(row.key)
+        self._session.run(_CHANGE if known.rows.get(row.key) else _SAVE, values)
+        self._session.known.rows[row.key] = tuple(values.values())
 
     def delete(self, key: str) -> None:
         """Remove the row, its tags and the links that start at it."""
-        self._seen.pop(key, None)
+        self._session.known.forget(key)
         self._session.run(_DELETE, {"which": key})
 
     def set_links(self, source: str, wanted: Iterable[Link]) -> None:
         """Make the links that start at `source` exactly `wanted`."""
-        before, after = set(self.links_from(source)), dict.fromkeys(wanted)
+        unlinked, after = self._session.known.unlinked, dict.fromkeys(wanted)
+        before = set() if source in unlinked else set(self.links_from(source))
+        unlinked.discard(source)
         for link in before - after.keys():
             self._session.run(_UNLINK, {"of": source, "to": link.target, "as": link.kind, "at": link.place})
         self._session.many(_LINK, [link.__dict__ for link in after if link not in before])
@@ -216,7 +222,9 @@ class Resources:
 
     def set_tags(self, key: str, wanted: Mapping[str, str]) -> None:
         """Make what a resource is found by exactly these tags; their names count in any case."""
-        before: dict[str, str] = dict(self._session.rows(_TAGS, {"key": key}))
+        untagged = self._session.known.untagged
+        before: dict[str, str] = {} if key in untagged else dict(self._session.rows(_TAGS, {"key": key}))
+        untagged.discard(key)
         after = {name.lower(): value for name, value in wanted.items()}
         for name in before.keys() - after.keys():
             self._session.run(_UNTAG, {"key": key, "which": name})

@@ -7,6 +7,7 @@ for what is rare or built as it goes.
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from functools import cache
 from itertools import count
 from typing import Any, NamedTuple
@@ -73,6 +74,28 @@ def upsert(table: Table, fixed: Collection[str] = ()) -> TextClause:
     )
 
 
+@dataclass
+class Known:
+    """What a transaction has read and written, as it is now: that is not asked for again.
+
+    `rows` are those of `resources` by key; `unlinked` and `untagged`: the keys of rows that it has made, as long as it
+    has given them no links, no tags. `specs` are by host, kind and id; `revisions`: those that the present unit of work
+    has given to hosts' specs.
+    """
+
+    rows: dict[str, Row | None] = field(default_factory=dict)
+    unlinked: set[str] = field(default_factory=set)
+    untagged: set[str] = field(default_factory=set)
+    specs: dict[tuple[str, str, str], bytes | None] = field(default_factory=dict)
+    revisions: dict[str, int] = field(default_factory=dict)
+
+    def forget(self, key: str) -> None:
+        """The row with this key goes."""
+        self.rows.pop(key, None)
+        self.unlinked.discard(key)
+        self.untagged.discard(key)
+
+
 class Session:
     """One database connection, used by one transaction after the other.
 
@@ -87,7 +110,7 @@ class Session:
         self._savepoints = 0
         self._unmade: list[str] = []
         self._over = ""  # the savepoint that is over, but not released yet: the next one says so in the same breath
-        self.seen: dict[str, Row | None] = {}  # rows of `resources` by key, as this transaction has them now
+        self.known = Known()
 
     @property
     def connection(self) -> Connection:
@@ -150,7 +173,7 @@ class Session:
         # One that was over inside of this one goes with it.
         self._over = name
         if undo:
-            self.seen.clear()
+            self.known = Known()
             self.control(undo)
 
     def _make_savepoints(self) -> None:
@@ -165,7 +188,7 @@ class Session:
         """End the transaction with COMMIT or ROLLBACK."""
         self._savepoints, self._over = 0, ""
         self._unmade.clear()
-        self.seen.clear()
+        self.known = Known()
         self.control(sql)
         if self._connection.in_transaction():  # SQLAlchemy's own idea of one, begun by its first statement
             self._connection.rollback()

@@ -122,14 +122,15 @@ def _choose_host(context: StepContext) -> str | None:
 
 
 def _allocate(context: StepContext) -> Outcome:
-    vm, row, host = _vm(context), context.row, _choose_host(context)
+    vm, row, was_there = _vm(context), context.row, bool(_host(context))
+    host = _choose_host(context)
     if host is None:
         return Nap(1)
     disks.place(context.work, os_disk_key(vm), host)
     for key in nic_keys(vm):
         network.place_nic(context.work, key, host, row.private["vm"], hostname=computer_name(vm))
     _order(context, power="running", hard=False, warm=may_start_warm(context.work, context.row, vm))
-    return Hop("await_running")
+    return Hop("await_running") if was_there else Nap(1, host, "await_running")  # it can't have heard of it yet
 
 
 def _create(context: StepContext) -> Outcome:
