@@ -9,6 +9,7 @@ from starlette.testclient import TestClient
 
 from skerry.control import ControlPlane
 from skerry.host.agent import Agent
+from skerry.host.checkpoints.fake import FakeCheckpoints
 from skerry.host.compute.fake import FakeCompute
 from skerry.host.factory import fake_agent
 from skerry.host.guests import Guests
@@ -48,13 +49,15 @@ class FakeHost:
     compute: FakeCompute
     network: FakeNetwork
     storage: FakeStorage
+    checkpoints: FakeCheckpoints
 
     @classmethod
     def of(cls, source: SpecSource) -> "FakeHost":
         """A fake host that has a Debian 12 image."""
         compute, network, storage = FakeCompute(), FakeNetwork(Path("/nonexistent"), Guests()), FakeStorage()
-        agent = fake_agent(source, compute=compute, network=network, storage=storage)
-        return cls(agent, compute, network, storage)
+        checkpoints = FakeCheckpoints(compute, storage)
+        agent = fake_agent(source, compute=compute, network=network, storage=storage, checkpoints=checkpoints)
+        return cls(agent, compute, network, storage, checkpoints)
 
 
 class Arm:

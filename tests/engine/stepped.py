@@ -10,6 +10,8 @@ from unittest import mock
 from tests.engine.moments import Moments
 
 from skerry.host.agent import Agent
+from skerry.host.checkpoints.convergence import Checkpointing
+from skerry.host.checkpoints.fake import FakeCheckpoints
 from skerry.host.compute.driver import DiskFile
 from skerry.host.compute.fake import FakeCompute
 from skerry.host.factory import FAKE_CAPACITY
@@ -17,7 +19,16 @@ from skerry.host.guests import Guests
 from skerry.host.jobs import Jobs
 from skerry.host.network.fake import FakeNetwork
 from skerry.host.storage.fake import FakeStorage
-from skerry.hostspec import DiskObserved, DiskSpec, Health, Observed, VmSpec, VnetSpec
+from skerry.hostspec import (
+    CheckpointObserved,
+    CheckpointSpec,
+    DiskObserved,
+    DiskSpec,
+    Health,
+    Observed,
+    VmSpec,
+    VnetSpec,
+)
 from skerry.hostspec.client import SpecSource
 
 
@@ -147,6 +158,32 @@ class Network(FakeNetwork):
         self._moments.pass_by("host, after networks")
 
 
+class Checkpoints(FakeCheckpoints):
+    """FakeCheckpoints whose calls are moments."""
+
+    def __init__(self, moments: Moments, changed: Callable[[], None], compute: Compute, storage: Storage) -> None:
+        super().__init__(compute, storage)
+        self._moments, self._changed = moments, changed
+
+    def make(self, checkpoint: CheckpointSpec, vm: VmSpec | None) -> CheckpointObserved:
+        self._moments.pass_by("host, before a checkpoint")
+        seen = super().make(checkpoint, vm)
+        self._changed()
+        self._moments.pass_by("host, after a checkpoint")
+        return seen
+
+    def remove(self, checkpoint: str) -> None:
+        self._moments.pass_by("host, before a checkpoint goes")
+        super().remove(checkpoint)
+        self._changed()
+        self._moments.pass_by("host, after a checkpoint goes")
+
+    def put_back(self, vm: VmSpec) -> None:
+        self._moments.pass_by("host, before a restore")
+        super().put_back(vm)
+        self._moments.pass_by("host, after a restore")
+
+
 class Host:
     """What survives its agent: machines, disks, networks, and what the guests said.
 
@@ -159,6 +196,7 @@ class Host:
         self.compute = Compute(moments, self._keep)
         self.compute.platform = self.guests
         self.storage, self.network = Storage(moments, self._keep), Network(moments, self._keep)
+        self.checkpoints = Checkpoints(moments, self._keep, self.compute, self.storage)
         if file is not None and file.exists():
             self._restore(pickle.loads(file.read_bytes()))
 
@@ -167,6 +205,7 @@ class Host:
         state = (
             (self.compute._machines, self.compute._serial),
             (self.storage._sizes, self.storage._images, self.storage.made),
+            (self.storage._frozen, self.checkpoints._made),
             (self.network.applied[-1:], self.guests._health, self.guests._ports),
         )
         part = file.with_suffix(".part")
@@ -178,8 +217,9 @@ class Host:
             self.save(self._file)
 
     def _restore(self, state: Any) -> None:
-        (self.compute._machines, self.compute._serial), disks, networks = state
+        (self.compute._machines, self.compute._serial), disks, frozen, networks = state
         self.storage._sizes, self.storage._images, self.storage.made = disks
+        self.storage._frozen, self.checkpoints._made = frozen
         self.network.applied, self.guests._health, self.guests._ports = networks
 
     def agent(self, source: SpecSource) -> "SteppedAgent":
@@ -193,10 +233,17 @@ class SteppedAgent(Agent):
 
     def __init__(self, host: Host, source: SpecSource, clock: Clock) -> None:
         super().__init__(
-            Deaf(host, source), host.compute, host.network, host.storage, guests=host.guests, capacity=FAKE_CAPACITY
+            Deaf(host, source),
+            host.compute,
+            host.network,
+            host.storage,
+            host.checkpoints,
+            guests=host.guests,
+            capacity=FAKE_CAPACITY,
         )
         self._jobs = Jobs("stepped", self._wake.set, clock.monotonic)
         self._jobs._pool = InlinePool()  # type: ignore[assignment]
+        self._checkpointing = Checkpointing(host.checkpoints, self._jobs)
         self._login = Login()  # type: ignore[assignment]
 
     def step(self) -> None:

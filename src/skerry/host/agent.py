@@ -2,14 +2,14 @@
 
 Two threads: one waits for specs, the other converges whenever a spec, a guest event, a finished job or a second
 calls for it. What takes time (making a disk, starting or ending a QEMU) is a job of its own, so that one slow VM
-delays neither the others nor a rule change. A round is: disks, then networks, then VMs, then the report.
+delays neither the others nor a rule change. A round is: disks, networks, VMs, checkpoints, then the report.
 """
 
 import dataclasses
 import os
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from contextlib import suppress
 from functools import partial
 
@@ -18,6 +18,8 @@ from msgspec.structs import replace
 
 from skerry.host import converge
 from skerry.host.capacity import free_gib
+from skerry.host.checkpoints.convergence import Checkpointing
+from skerry.host.checkpoints.driver import CheckpointDriver
 from skerry.host.compute.driver import ComputeDriver, DiskFile, Machine
 from skerry.host.converge import Action, Stopping
 from skerry.host.errors import HostError
@@ -58,6 +60,7 @@ class Agent:
         compute: ComputeDriver,
         network: NetworkDriver,
         storage: StorageDriver,
+        checkpoints: CheckpointDriver,
         *,
         guests: Guests,
         capacity: HostCapacity,
@@ -69,11 +72,13 @@ class Agent:
         self._compute = compute
         self._network = network
         self._storage = storage
+        self._checkpoints = checkpoints
         self._capacity = capacity
         self._spec: HostSpec | None = None
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._jobs = Jobs("host", self._wake.set)
+        self._checkpointing = Checkpointing(checkpoints, self._jobs)
         self._threads: list[threading.Thread] = []
         self._acpi: dict[str, Stopping] = {}
         self._disks: dict[str, DiskObserved] = {}
@@ -102,6 +107,7 @@ class Agent:
         self._wake.set()
         for thread in self._threads:
             thread.join()
+        self._checkpoints.close()
         self._jobs.close()
         if not keep_vms:
             self._halt_all(grace)
@@ -158,6 +164,7 @@ class Agent:
             due = self._converge_disks(spec, machines)
             self._converge_network(spec)
             due |= self._converge_vms(spec, self._compute.machines())
+            due |= self._checkpointing.converge(spec)
             self._jobs.keep_failures(due)
             self._advance(spec)
             self._report(spec, self._compute.machines())
@@ -174,6 +181,7 @@ class Agent:
     def _converge_disks(self, spec: HostSpec, machines: Mapping[str, Machine]) -> set[Key]:
         """Submit a job for each disk that is due; return the keys of those."""
         in_use = {disk for machine in machines.values() if machine.process for disk in machine.disks}
+        in_use |= self._checkpointing.disks_at_work(spec)
         due = {
             ("disk", disk.id): disk
             for disk in spec.disks
@@ -216,21 +224,25 @@ class Agent:
     def _converge_vms(self, spec: HostSpec, machines: Mapping[str, Machine]) -> set[Key]:
         """Take each idle VM one step on; return the keys of those that are not as they should be."""
         wanted = {vm.id: vm for vm in spec.vms}
+        at_work = self._checkpointing.disks_at_work(spec)
         due: set[Key] = set()
         for vm in sorted(wanted.keys() | machines.keys()):
-            if self._jobs.busy(("vm", vm)) or self._converge_vm(vm, wanted.get(vm), machines.get(vm)):
+            if self._jobs.busy(("vm", vm)) or self._converge_vm(vm, wanted.get(vm), machines.get(vm), at_work):
                 due.add(("vm", vm))
         return due
 
-    def _converge_vm(self, vm: str, spec: VmSpec | None, machine: Machine | None) -> bool:
-        """One step for one VM; whether there was something to do."""
+    def _converge_vm(self, vm: str, spec: VmSpec | None, machine: Machine | None, at_work: Set[str]) -> bool:
+        """One step for one VM; whether there was something to do. `at_work`: disks that checkpoints are made of now."""
         now = time.monotonic()
+        spec = self._checkpointing.possible(spec, machine) if spec is not None else None
         action = converge.next_action(spec, machine, self._acpi.get(vm), now)
         if spec is None or machine is None or machine.state == "halted" or not converge.must_stop(spec, machine):
             self._acpi.pop(vm, None)
         match action:
-            case Action.START if spec is not None and self._disks_idle(spec):
+            case Action.START if spec is not None and self._disks_idle(spec, at_work):
                 self._jobs.submit(("vm", vm), spec, partial(self._start, spec))
+            case Action.RESTORE if spec is not None and self._disks_idle(spec, at_work):
+                self._jobs.submit(("vm", vm), spec, partial(self._restore, spec))
             case Action.ACKNOWLEDGE if spec is not None:
                 self._compute.acknowledge(vm, spec.start_generation)
             case Action.PRESS:
@@ -241,9 +253,9 @@ class Agent:
                 self._jobs.submit(("vm", vm), action, partial(self._forget, vm))
         return action is not Action.NOTHING
 
-    def _disks_idle(self, vm: VmSpec) -> bool:
+    def _disks_idle(self, vm: VmSpec, at_work: Set[str]) -> bool:
         """Whether none of the VM's disks is being worked on; one that failed lets the start say why."""
-        return not any(self._jobs.busy(("disk", attachment.disk)) for attachment in vm.disks)
+        return not any(at.disk in at_work or self._jobs.busy(("disk", at.disk)) for at in vm.disks)
 
     def _press(self, vm: str, now: float) -> None:
         before = self._acpi.get(vm)
@@ -251,24 +263,51 @@ class Agent:
         with suppress(HostError):
             self._compute.shutdown(vm)
 
-    def _start(self, vm: VmSpec) -> None:
+    def _restore(self, vm: VmSpec) -> None:
+        self._compute.kill(vm.id)
+        self._checkpoints.put_back(vm)
+        if vm.power == "running":
+            self._start(vm, restored=True)
+        else:
+            self._compute.restored(vm.id, vm.restore_generation)
+
+    def _start(self, vm: VmSpec, *, restored: bool = False) -> None:
+        """`restored`: its disks were just put back to a checkpoint."""
         self._refuse_bad_disks(vm)
         taps: list[int] = []
         try:
             taps.extend(self._network.tap(port) for port in vm.ports)
-            if not self._start_warm(vm, taps):
+            why = self._continue(vm, taps, restored=restored)
+            if why is not None:
                 files = [self._disk_file(attachment) for attachment in vm.disks]
                 self._compute.start(self._as_started(vm), files, taps)
+            if why:
+                self._compute.remark(vm.id, why)
         finally:
             for tap in taps:
                 os.close(tap)
 
-    def _start_warm(self, vm: VmSpec, taps: Sequence[int]) -> bool:
-        """Whether the VM could continue from a template. Its guest then is ready as soon as it can be logged into."""
-        if self._warm is None or self._spec is None or not self._warm.start(vm, self._spec.vnets, taps):
+    def _continue(self, vm: VmSpec, taps: Sequence[int], *, restored: bool) -> str | None:
+        """Let the VM continue from saved memory, if it can. Else why it has to boot; empty where that is no news."""
+        try:
+            if restored:
+                return None if self._checkpoints.resume(vm, taps) else ""
+            return None if self._start_as_new(vm, taps) else ""
+        except (HostError, OSError) as error:
+            log.warning("a VM can't continue from a checkpoint's memory; it boots", vm=vm.id, error=str(error))
+            return f"it booted, for it could not continue from the checkpoint's memory: {error}"
+
+    def _start_as_new(self, vm: VmSpec, taps: Sequence[int]) -> bool:
+        """Whether it could continue from a fork's or a template's memory. It can be logged into then: it is ready."""
+        if self._spec is None:
             return False
-        self.guests.report_health(vm.ports[0], "Ready", "")
-        return True
+        if vm.fork_of is not None:
+            started = self._checkpoints.fork(vm, self._spec.vnets, taps)
+        else:
+            started = self._warm is not None and self._warm.start(vm, self._spec.vnets, taps)
+        if started:
+            self.guests.report_health(vm.ports[0], "Ready", "")
+        return started
 
     def _disk_file(self, attachment: DiskAttachment) -> DiskFile:
         file = self._storage.file(attachment.disk)
@@ -328,11 +367,12 @@ class Agent:
             vms=tuple(self._observe_vm(vm, wanted.get(vm), machines.get(vm)) for vm in vms),
             disks=tuple(self._observe_disks(spec)),
             images=tuple(self._storage.images()),
+            checkpoints=tuple(self._checkpointing.observe(spec)),
             problems=tuple(self._problems()),
         )
 
     def _observe_vm(self, vm: str, spec: VmSpec | None, machine: Machine | None) -> VmObserved:
-        problem = self._jobs.problem(("vm", vm))
+        problem = self._jobs.problem(("vm", vm)) or self._checkpointing.obstacle(spec, machine)
         reported = self.guests.health(vm)
         health = self._login.health(vm, spec.ports[0] if spec and spec.ports else None, reported.health)
         state = converge.power(spec, machine, problem)
@@ -345,6 +385,7 @@ class Agent:
             power=state,
             start_generation=machine.start_generation,
             restart_generation=machine.restart_generation,
+            restore_generation=machine.restore_generation,
             health=health,
             message=problem or machine.message or reported.message,
             vcpus=machine.vcpus,

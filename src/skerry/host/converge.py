@@ -6,7 +6,7 @@
                             stopping ──halted, or grace over──▶ kill
 
 A machine that was lost (its process or its whole host ended) is started again without an order. A restart re-creates
-the QEMU process, so that changed sizes, disks and NICs take effect.
+the QEMU process, so that changed sizes, disks and NICs take effect. An order to restore comes before everything else.
 """
 
 from dataclasses import dataclass
@@ -27,6 +27,7 @@ class Action(Enum):
     ACKNOWLEDGE = "acknowledge"
     PRESS = "press"
     KILL = "kill"
+    RESTORE = "restore"
     FORGET = "forget"
 
 
@@ -42,6 +43,8 @@ def next_action(vm: VmSpec | None, machine: Machine | None, stopping: Stopping |
     """What brings the VM one step nearer to its spec; `vm` is None for one that should not exist."""
     if vm is None:
         return Action.FORGET if machine else Action.NOTHING
+    if must_restore(vm, machine):
+        return Action.RESTORE
     if machine is None:
         return Action.START if vm.power == "running" else Action.NOTHING
     if machine.state == "halted":
@@ -56,6 +59,11 @@ def next_action(vm: VmSpec | None, machine: Machine | None, stopping: Stopping |
 def must_stop(vm: VmSpec, machine: Machine) -> bool:
     """Whether the running machine has to halt: for good, or for a restart."""
     return vm.power == "stopped" or vm.restart_generation > machine.restart_generation
+
+
+def must_restore(vm: VmSpec, machine: Machine | None) -> bool:
+    """Whether the VM is to be put back to a checkpoint, whatever it does now."""
+    return vm.restore_from is not None and vm.restore_generation > (machine.restore_generation if machine else 0)
 
 
 def should_start(vm: VmSpec, machine: Machine | None) -> bool:

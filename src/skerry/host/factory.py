@@ -7,6 +7,7 @@ import structlog
 
 from skerry.host.agent import Agent
 from skerry.host.capacity import GIB, measure
+from skerry.host.checkpoints.fake import FakeCheckpoints
 from skerry.host.compute.fake import FakeCompute
 from skerry.host.guests import Guests
 from skerry.host.network.fake import FakeNetwork
@@ -27,6 +28,7 @@ def real_agent(state: Path, source: SpecSource, accel: Literal["auto", "kvm", "t
     Raises HostError when the host lacks something that `skerry doctor` names. Call `start()` on what it returns.
     """
     # Imported here: simulated hosts and the API tests need none of what these load.
+    from skerry.host.checkpoints.none import NoCheckpoints
     from skerry.host.compute.accel import choose_accelerator
     from skerry.host.compute.qemu.driver import QemuCompute
     from skerry.host.network.routed import RoutedNetwork
@@ -44,7 +46,8 @@ def real_agent(state: Path, source: SpecSource, accel: Literal["auto", "kvm", "t
     templates = Templates(state)
     templates.sweep()
     starts = TemplateStarts(templates, compute, network, storage) if warm else None
-    return Agent(source, compute, network, storage, guests=guests, capacity=measure(choice.accelerator), warm=starts)
+    capacity = measure(choice.accelerator)
+    return Agent(source, compute, network, storage, NoCheckpoints(), guests=guests, capacity=capacity, warm=starts)
 
 
 def fake_agent(
@@ -54,10 +57,13 @@ def fake_agent(
     compute: FakeCompute | None = None,
     network: FakeNetwork | None = None,
     storage: FakeStorage | None = None,
+    checkpoints: FakeCheckpoints | None = None,
 ) -> Agent:
     """An agent whose guests are imagined; they become ready at once. Give a fake to turn its knobs later."""
     guests = Guests()
     compute = compute or FakeCompute()
     compute.platform = guests
     network = network or FakeNetwork(Path("/nonexistent"), guests)
-    return Agent(source, compute, network, storage or FakeStorage(), guests=guests, capacity=capacity)
+    storage = storage or FakeStorage()
+    checkpoints = checkpoints or FakeCheckpoints(compute, storage)
+    return Agent(source, compute, network, storage, checkpoints, guests=guests, capacity=capacity)

@@ -90,7 +90,7 @@ def imagine_vm(spec: VmSpec, seen: VmObserved | None) -> VmObserved:
         health="ready" if booted or (seen and seen.health == "ready") else "pending",
         vcpus=machine.vcpus if machine else 0,
         memory_bytes=machine.memory_bytes if machine else 0,
-        restore_generation=spec.restore_generation,
+        restore_generation=machine.restore_generation if machine else 0,
     )
 
 
@@ -115,19 +115,26 @@ def _machine(seen: VmObserved) -> Machine:
         reason="" if runs else "asked",
         start_generation=seen.start_generation,
         restart_generation=seen.restart_generation,
+        restore_generation=seen.restore_generation,
         vcpus=seen.vcpus,
         memory_bytes=seen.memory_bytes,
     )
 
 
 def _after(action: Action, spec: VmSpec, machine: Machine | None) -> Machine:
-    if action is Action.START:
+    if action is Action.RESTORE and spec.power == "stopped":
+        stopped = machine or Machine(spec.id, process=False, state="halted")
+        return replace(
+            stopped, process=False, state="halted", reason="asked", restore_generation=spec.restore_generation
+        )
+    if action in (Action.START, Action.RESTORE):
         return Machine(
             id=spec.id,
             process=True,
             state="running",
             start_generation=spec.start_generation,
             restart_generation=spec.restart_generation,
+            restore_generation=spec.restore_generation,
             vcpus=spec.vcpus,
             memory_bytes=spec.memory_bytes,
         )

@@ -8,10 +8,12 @@ import pytest
 from msgspec.structs import replace
 
 from skerry.host.agent import Agent
+from skerry.host.checkpoints.fake import FakeCheckpoints
 from skerry.host.compute.driver import DiskFile
 from skerry.host.compute.fake import FakeCompute
 from skerry.host.errors import HostError
 from skerry.host.guests import Guests
+from skerry.host.storage.fake import FakeStorage
 from skerry.hostspec import (
     DiskAttachment,
     DiskObserved,
@@ -133,7 +135,15 @@ class Host:
     def __init__(self) -> None:
         self.source, self.network, self.storage, self.guests = Source(), Network(), Storage(), Guests()
         self.compute = FakeCompute(self.guests)
-        self.agent = Agent(self.source, self.compute, self.network, self.storage, guests=self.guests, capacity=CAPACITY)
+        self.agent = Agent(
+            self.source,
+            self.compute,
+            self.network,
+            self.storage,
+            FakeCheckpoints(self.compute, FakeStorage()),
+            guests=self.guests,
+            capacity=CAPACITY,
+        )
 
     def starts(self, vm: str) -> int:
         return self.compute.calls.count(("start", vm))

@@ -15,7 +15,7 @@ class Machine:
 
     `process`: its QEMU lives. `state`: running, or halted (the guest powered off, or the process is gone).
     `reason`: why it is halted; `lost`: its process ended unexpectedly and is to be started again.
-    `start_generation`, `restart_generation`: the last orders carried out, kept on disk.
+    `start_generation`, `restart_generation`, `restore_generation`: the last orders carried out, kept on disk.
     `disks`: ids of the disks that it was last started with.
     `phases`: if it continued from a template, seconds to the end of each phase. `unborn`: that was cut short.
     """
@@ -33,6 +33,7 @@ class Machine:
     disks: tuple[str, ...] = ()
     phases: Mapping[str, float] = field(default_factory=dict)
     unborn: bool = False
+    restore_generation: int = 0
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,12 @@ class ComputeDriver(Protocol):
 
     def acknowledge(self, vm: str, start_generation: int) -> None:
         """Record that an order to start is met, because the VM runs already."""
+
+    def restored(self, vm: str, restore_generation: int) -> None:
+        """Record that a VM which stays stopped was put back to a checkpoint, also of one that never ran here."""
+
+    def remark(self, vm: str, message: str) -> None:
+        """Keep a message about the VM until it is started again."""
 
     def shutdown(self, vm: str) -> None:
         """Press the power button (ACPI). Returns at once."""

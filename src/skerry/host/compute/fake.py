@@ -69,6 +69,16 @@ class FakeCompute:
         """Record the order as met."""
         self._change(vm, start_generation=start_generation)
 
+    def restored(self, vm: str, restore_generation: int) -> None:
+        """Record the order as met; a VM that never ran is known from now on."""
+        with self._lock:
+            self._machines.setdefault(vm, Machine(vm, process=False, state="halted"))
+        self._change(vm, restore_generation=restore_generation)
+
+    def remark(self, vm: str, message: str) -> None:
+        """Keep the message."""
+        self._change(vm, message=message)
+
     def shutdown(self, vm: str) -> None:
         """The guest obeys at once unless `ignore_acpi`."""
         with self._lock:
@@ -153,6 +163,7 @@ def _machine(spec: VmSpec) -> Machine:
         state="running",
         start_generation=spec.start_generation,
         restart_generation=spec.restart_generation,
+        restore_generation=spec.restore_generation,
         vcpus=spec.vcpus,
         memory_bytes=spec.memory_bytes,
         disks=tuple(attachment.disk for attachment in spec.disks),

@@ -34,7 +34,18 @@ class FakeStorage:
         self.free = free
         self._sizes: dict[str, int] = {}
         self._images: dict[str, str | None] = {}
+        self._frozen: dict[tuple[str, str], int] = {}
         self._failures: dict[Operation, list[str]] = defaultdict(list)
+
+    def freeze(self, checkpoint: str, disks: Sequence[str]) -> None:
+        """Keep what disks hold for disks that are made of it."""
+        if missing := [disk for disk in disks if disk not in self._sizes]:
+            raise HostError(f"disk {missing[0]} is not on this host")
+        self._frozen |= {(checkpoint, disk): self._sizes[disk] for disk in disks}
+
+    def thaw(self, checkpoint: str) -> None:
+        """Make no more disks of what a checkpoint keeps."""
+        self._frozen = {key: size for key, size in self._frozen.items() if key[0] != checkpoint}
 
     def fail_next(self, operation: Operation, message: str) -> None:
         """The next call of `operation` raises HostError(message); several queue up."""
@@ -57,7 +68,7 @@ class FakeStorage:
         if disk.id in self._sizes:
             rules.check_present(disk, self._sizes[disk.id])
         else:
-            rules.check_new(disk, self._image_bytes(disk.image))
+            rules.check_new(disk, self._origin_bytes(disk))
             self._images[disk.id] = disk.image
         self._sizes[disk.id] = disk.size_bytes
         return DiskObserved(id=disk.id, ready=True, size_bytes=disk.size_bytes)
@@ -81,6 +92,14 @@ class FakeStorage:
     def free_bytes(self) -> int:
         self._meet_failure("free_bytes")
         return self.free
+
+    def _origin_bytes(self, disk: DiskSpec) -> int | None:
+        if disk.origin is None:
+            return self._image_bytes(disk.image)
+        frozen = self._frozen.get((disk.origin.checkpoint, disk.origin.disk))
+        if frozen is None:
+            raise HostError(rules.no_origin(disk.origin))
+        return frozen
 
     def _image_bytes(self, image: str | None) -> int | None:
         if image is None:

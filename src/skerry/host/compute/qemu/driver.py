@@ -77,6 +77,15 @@ class QemuCompute:
         if guest := self._known(vm):
             guest.acknowledge(start_generation)
 
+    def restored(self, vm: str, restore_generation: int) -> None:
+        """Record that the VM's disks were put back."""
+        self._guest(vm).restored(restore_generation)
+
+    def remark(self, vm: str, message: str) -> None:
+        """Record a message."""
+        if guest := self._known(vm):
+            guest.remark(message)
+
     def shutdown(self, vm: str) -> None:
         """Press the power button."""
         if guest := self._known(vm):

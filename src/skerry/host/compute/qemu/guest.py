@@ -95,6 +95,7 @@ class Guest:
             disks=kept.disks,
             phases=kept.phases,
             unborn=kept.unborn,
+            restore_generation=kept.restore_generation,
         )
 
     # --- orders ------------------------------------------------------------------------------------------------
@@ -120,6 +121,14 @@ class Guest:
     def acknowledge(self, start_generation: int) -> None:
         """Note an order that was met already."""
         self._note(start_generation=start_generation)
+
+    def restored(self, restore_generation: int) -> None:
+        """Note that its disks were put back; it stays stopped."""
+        self._note(restore_generation=restore_generation, unborn=False)
+
+    def remark(self, message: str) -> None:
+        """Note a message until the next start."""
+        self._note(message=message)
 
     def shutdown(self) -> None:
         """Press the power button."""
@@ -236,6 +245,7 @@ class Guest:
             phases=dict(origin.phases) if origin else {},
             start_generation=vm.start_generation,
             restart_generation=vm.restart_generation,
+            restore_generation=vm.restore_generation,
             vcpus=vm.vcpus,
             memory_bytes=vm.memory_bytes,
             agent_version="",

@@ -39,6 +39,7 @@ class Record(msgspec.Struct, frozen=True):
     lost: int = 0
     phases: dict[str, float] = {}
     unborn: bool = False
+    restore_generation: int = 0
 
 
 def save(folder: Path, record: Record) -> None:
