@@ -1,5 +1,5 @@
 """A host that turns against a running Skerry: QEMU that doesn't start, cgroups and folders that can't be written, too
-few open files, damaged images. What needs it fails with its cause, and goes on once that is gone.
+few open files, damaged images, a clock that is set. What needs it fails with its cause, and goes on once that is gone.
 
 The server runs in a mount namespace of its own, in which things are hidden from it alone. An operation gives its host
 fifteen seconds before it fails: most of this is `make test-kills`.
@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from tests.system.cloud import until
 from tests.system.conftest import free_port
 from tests.system.real import Real, vm_path
 
@@ -22,6 +23,7 @@ pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="needs root, as Skerry's default mode does"),
 ]
 QEMU = "/usr/bin/qemu-system-x86_64"
+CLOCK = Path(__file__).with_name("clock")
 
 
 @pytest.fixture(scope="module")
@@ -124,3 +126,41 @@ def test_a_damaged_image(real: Real, nic: str) -> None:
         image.write_bytes(whole)
     real.done("POST", f"{vm_path()}/start")
     assert real.power() == "running"
+
+
+@pytest.mark.kills
+@pytest.mark.parametrize("seconds", [-7200, 7200], ids=["back", "on"])
+def test_a_clock_that_is_set(tmp_path: Path, seconds: int) -> None:
+    """While a VM is made: operations go on and end, tokens stay good, the certificate too, nothing is forgotten."""
+    real, clock = Real(tmp_path, free_port()), tmp_path / "clock"
+    clock.write_text("0")
+    real.environment |= {"PYTHONPATH": str(CLOCK), "SKERRY_TEST_CLOCK": str(clock)}
+    real.up()
+    try:
+        nic = real.network()
+        real.create(nic)
+        real.call("PUT", vm_path("unready"), real.from_image(real.network("nic2")))
+        until(real.waits_for_ready, 30, "the other VM runs")
+        set_clock(clock, seconds)
+        real.power_off()
+        real.done("POST", f"{vm_path()}/start")
+        assert real.get(vm_path("unready"))["properties"]["provisioningState"] == "Creating"
+        assert "running" in real.skerry("vm", "list", "-g", "rg")
+        assert "virtualMachines/write" in real.skerry("vm", "explain", "-g", "rg", "unready")
+        real.kill()
+        real.up()
+        assert "running" in real.skerry("vm", "list", "-g", "rg")
+        real.delete("unready")
+        set_clock(clock, 0)
+        real.delete()
+        real.remove_disks()
+        real.clean()
+    finally:
+        real.skerry("down", check=False)
+
+
+def set_clock(clock: Path, seconds: int) -> None:
+    """At once, for everybody who looks."""
+    part = clock.with_suffix(".part")
+    part.write_text(str(seconds))
+    part.rename(clock)

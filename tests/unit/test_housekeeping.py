@@ -32,7 +32,7 @@ def ten_events(store: Store, monkeypatch: pytest.MonkeyPatch) -> Store:
     monkeypatch.setattr("skerry.store.activity.BATCH", 2)
     with store.write() as work:
         for number in range(10):
-            work.activity.add(ActivityRow(f"e{number}", number // 2, "r", "g", "c", b"{}"))
+            work.activity.add(ActivityRow(f"e{number}", number // 2, "r", "g", "c", "me", "succeeded", b"{}"))
     return store
 
 

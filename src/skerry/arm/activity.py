@@ -157,6 +157,8 @@ def _add(work: UnitOfWork, event: Event, identifier: str) -> None:
             resource.key,
             resource.group_id.key,
             event.origin.correlation_id,
+            event.origin.caller.lower(),
+            event.status.lower(),
             msgspec.json.encode(event),
         )
     )

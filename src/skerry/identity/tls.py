@@ -84,7 +84,8 @@ def _ensure_ca(certificate: Path, key: Path, now: datetime) -> _Pair:
             f"The CA in {certificate.parent} is damaged ({error}). Bring back ca.pem and ca-key.pem, or remove both "
             "for a new CA that every client then has to be told of (`skerry env`)."
         ) from error
-    if pair.certificate.not_valid_after_utc - now < timedelta(days=LEAF_DAYS):
+    begins, ends = pair.certificate.not_valid_before_utc, pair.certificate.not_valid_after_utc
+    if ends - now < timedelta(days=LEAF_DAYS) or begins > now:
         return _store_ca(_make_ca(pair.key, now), certificate, key)
     return pair
 
@@ -146,15 +147,15 @@ def _make_leaf(authority: _Pair, names: tuple[str, ...], now: datetime) -> _Pair
 def _builder(
     subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, now: datetime, days: int
 ) -> x509.CertificateBuilder:
-    # An hour back: a guest or a neighbour whose clock is a little late must not refuse a fresh certificate.
+    # A day back: nobody must refuse a fresh certificate whose clock is late, or is set back.
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(issuer)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now - timedelta(hours=1) + timedelta(days=days))
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=days - 1))
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     )
 

@@ -14,6 +14,8 @@ from skerry.identity.principals import Principal
 ACCESS_SECONDS = 3600
 REFRESH_SECONDS = 90 * 86400
 LEEWAY_SECONDS = 60
+EARLY_SECONDS = 86400
+"""A token may be so long from the future: all are our own, so it is from before the clock was set back."""
 _REQUIRED = ["iss", "aud", "exp", "nbf", "oid", "tid", "appid"]
 _REMEMBERED = 1000
 
@@ -84,15 +86,19 @@ class Tokens:
         return principal
 
     def _decode(self, token: str, audiences: Sequence[str]) -> dict[str, Any]:
-        return jwt.decode(
+        claims: dict[str, Any] = jwt.decode(
             token,
             self._public,
             algorithms=[ALGORITHM],
             audience=audiences,
             issuer=self._issuer,
             leeway=LEEWAY_SECONDS,
-            options={"require": _REQUIRED},
+            options={"require": _REQUIRED, "verify_nbf": False, "verify_iat": False},
         )
+        begins = claims["nbf"]
+        if not isinstance(begins, int) or begins > time.time() + EARLY_SECONDS:
+            raise jwt.ImmatureSignatureError("The token is not yet valid (nbf)")
+        return claims
 
     def _remember(self, token: str, principal: Principal, expires: float) -> None:
         if len(self._verified) >= _REMEMBERED:

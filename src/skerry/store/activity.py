@@ -15,25 +15,35 @@ BATCH = 500  # rows removed in one transaction: other writers wait for it
 
 @dataclass(frozen=True)
 class ActivityRow:
-    """One event. `resource` and `group_key` are keys (ids in lower case), `event` JSON that only its writer reads."""
+    """One event. `resource` and `group_key` are keys (ids in lower case), `event` JSON that only its writer reads.
+
+    `caller` and `status` are in lower case.
+    """
 
     id: str
     at: float
     resource: str
     group_key: str
     correlation_id: str
+    caller: str
+    status: str
     event: bytes
 
 
 @dataclass(frozen=True)
 class Window:
-    """Which events: those from `since` to `until` (seconds), and of one group, resource or correlation if named."""
+    """Which events: those from `since` to `until` (seconds), and of one group, resource … if named.
+
+    Without an end also those from the future: they are from before the clock was set back.
+    """
 
     since: float
-    until: float
+    until: float | None = None
     group: str | None = None
     resource: str | None = None
     correlation: str | None = None
+    caller: str | None = None
+    status: str | None = None
 
 
 _NAMES = [field.name for field in fields(ActivityRow)]
@@ -67,9 +77,17 @@ class Activity:
 
     def list(self, window: Window, limit: int, after: tuple[float, str] | None = None) -> Sequence[ActivityRow]:
         """Events, newest first, those that follow `after` (a row's `at` and `id`) only."""
-        query = _ROWS.where(activity.c.at >= window.since, activity.c.at <= window.until)
-        named = ("group_key", window.group), ("resource", window.resource), ("correlation_id", window.correlation)
-        for column, value in named:
+        query = _ROWS.where(activity.c.at >= window.since)
+        if window.until is not None:
+            query = query.where(activity.c.at <= window.until)
+        named = {
+            "group_key": window.group,
+            "resource": window.resource,
+            "correlation_id": window.correlation,
+            "caller": window.caller,
+            "status": window.status,
+        }
+        for column, value in named.items():
             if value is not None:
                 query = query.where(activity.c[column] == value)
         if after is not None:

@@ -152,12 +152,16 @@ activity = Table(
     Column("resource", String, nullable=False),  # the key of what it is about
     Column("group_key", String, nullable=False),
     Column("correlation_id", String, nullable=False),
+    Column("caller", String, nullable=False),  # lower case, as the next
+    Column("status", String, nullable=False),
     Column("event", LargeBinary, nullable=False),  # JSON, see arm/activity.py
 )
 Index("activity_by_time", activity.c.at)
 Index("activity_by_group", activity.c.group_key, activity.c.at)
 Index("activity_by_resource", activity.c.resource, activity.c.at)
 Index("activity_by_correlation", activity.c.correlation_id, activity.c.at)
+Index("activity_by_caller", activity.c.caller, activity.c.at)
+Index("activity_by_status", activity.c.status, activity.c.at)
 
 leases = Table(
     "leases",

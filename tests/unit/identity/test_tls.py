@@ -3,7 +3,7 @@
 import socket
 import ssl
 import threading
-from datetime import datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 
 import pytest
@@ -103,7 +103,7 @@ class _Clock(datetime):
         return cls.fromtimestamp(moment.timestamp(), tz)
 
 
-@pytest.mark.parametrize(("days", "renewed"), [(200, False), (264, False), (266, True), (500, True)])
+@pytest.mark.parametrize(("days", "renewed"), [(200, False), (263, False), (266, True), (500, True)])
 def test_the_leaf_is_renewed_with_a_third_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, days: int, renewed: bool
 ) -> None:
@@ -111,6 +111,21 @@ def test_the_leaf_is_renewed_with_a_third_left(
     monkeypatch.setattr(_Clock, "ahead", timedelta(days=days))
     monkeypatch.setattr(tls, "datetime", _Clock)
     assert (ensure_tls(tmp_path).cert.read_bytes() != before) is renewed
+
+
+def test_certificates_from_after_the_clock_was_set_back_are_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_Clock, "ahead", timedelta(days=2))
+    with monkeypatch.context() as patch:
+        patch.setattr(tls, "datetime", _Clock)
+        early = ensure_tls(tmp_path)
+        old = x509.load_pem_x509_certificate(early.ca.read_bytes())
+    files = ensure_tls(tmp_path)
+    authority, leaf = (x509.load_pem_x509_certificate(path.read_bytes()) for path in (files.ca, files.cert))
+    assert max(authority.not_valid_before_utc, leaf.not_valid_before_utc) < datetime.now(UTC)
+    assert authority.public_key() == old.public_key()
+    leaf.verify_directly_issued_by(authority)
 
 
 def test_the_ca_is_renewed_with_its_key_before_a_leaf_would_outlive_it(

@@ -79,7 +79,8 @@ def test_no_bearer_token(identity: Identity, header: str | None) -> None:
         {"aud": "https://vault.azure.net"},
         {"aud": f"{BASE}/adfs/refresh"},
         {"tid": "another"},
-        {"nbf": int(time.time()) + 3600},
+        {"nbf": int(time.time()) + 2 * 86400},
+        {"nbf": "soon"},
         {"exp": None},
         {"oid": None},
         {"appid": None},
@@ -97,6 +98,11 @@ def test_an_ended_token_is_told_apart(identity: Identity) -> None:
         identity.verify(_header(identity, exp=int(time.time()) - 120))
     assert refused.value.code == "ExpiredAuthenticationToken"
     assert identity.verify(_header(identity, exp=int(time.time()) - 30)).object_id == "o"
+
+
+def test_a_token_from_before_the_clock_was_set_back_is_good(identity: Identity) -> None:
+    soon = int(time.time()) + 7200
+    assert identity.verify(_header(identity, iat=soon, nbf=soon, exp=soon + 600)).object_id == "o"
 
 
 def test_a_remembered_token_ends_too(identity: Identity, monkeypatch: pytest.MonkeyPatch) -> None:

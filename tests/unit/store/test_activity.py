@@ -14,7 +14,8 @@ def store(database: str | Path) -> Iterator[Store]:
     found = Store(database)
     with found.write() as work:
         for number in range(10):
-            work.activity.add(ActivityRow(f"e{number}", number // 2, f"r{number % 3}", "g", "c", b"{}"))
+            status = ("succeeded", "failed")[number % 2]
+            work.activity.add(ActivityRow(f"e{number}", number // 2, f"r{number % 3}", "g", "c", "me", status, b"{}"))
     yield found
     found.close()
 
@@ -31,3 +32,9 @@ def test_a_window_has_both_ends_and_one_resource(store: Store) -> None:
     with store.read() as work:
         assert [row.id for row in work.activity.list(Window(1, 3, resource="r0"), 9)] == ["e6", "e3"]
         assert work.activity.list(Window(1, 3, group="other"), 9) == []
+
+
+def test_one_caller_and_one_status(store: Store) -> None:
+    with store.read() as work:
+        assert [row.id for row in work.activity.list(Window(2, caller="me", status="failed"), 9)] == ["e9", "e7", "e5"]
+        assert work.activity.list(Window(0, caller="you"), 9) == []

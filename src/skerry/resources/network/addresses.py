@@ -5,7 +5,7 @@ Source: https://learn.microsoft.com/azure/virtual-network/virtual-networks-faq (
 
 import hashlib
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_network
 
 from skerry.arm.errors import BadRequest
@@ -90,14 +90,31 @@ def free_addresses(subnet: IPv4Network, taken: Collection[str]) -> Iterator[str]
     return (address for address in addresses if address not in taken)
 
 
-def free_public_address(taken: Collection[str], subscription: str) -> str:
-    """The next free public address, going round the pool. Raises BadRequest `PublicIPAddressPoolExhausted`.
+def free_public_address(is_taken: Callable[[str], bool], subscription: str) -> str:
+    """A free public address, the first one behind a taken one. Raises BadRequest `PublicIPAddressPoolExhausted`.
 
-    Every installation begins elsewhere in the pool, as several on one host share its loopback addresses.
+    Every installation begins elsewhere in the pool, as several on one host share its loopback addresses. It asks for
+    some forty addresses at most, however many are taken, until the pool is nearly full.
     """
     block = int.from_bytes(hashlib.sha256(subscription.lower().encode()).digest()[:4], "big") * 256
-    for number in range(1, PUBLIC_POOL.num_addresses):
-        address = str(PUBLIC_POOL[(block + number) % PUBLIC_POOL.num_addresses])
-        if address not in taken:
+    size = PUBLIC_POOL.num_addresses
+
+    def address(number: int) -> str:
+        return str(PUBLIC_POOL[(block + number) % size])
+
+    taken, free = 0, 1
+    while free < size and is_taken(address(free)):
+        taken, free = free, free * 2
+    if free >= size:
+        return _last_public_address(map(address, range(1, size)), is_taken)
+    while free - taken > 1:
+        middle = (taken + free) // 2
+        taken, free = (middle, free) if is_taken(address(middle)) else (taken, middle)
+    return address(free)
+
+
+def _last_public_address(pool: Iterator[str], is_taken: Callable[[str], bool]) -> str:
+    for address in pool:
+        if not is_taken(address):
             return address
     raise BadRequest("PublicIPAddressPoolExhausted", f"No public address of {PUBLIC_POOL} is free: delete one.")

@@ -29,15 +29,26 @@ def test_public_addresses_run_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(addresses, "PUBLIC_POOL", IPv4Network("127.64.0.0/30"))
     taken: set[str] = set()
     for _ in range(3):
-        taken.add(free_public_address(taken, "sub"))
+        taken.add(free_public_address(taken.__contains__, "sub"))
     assert taken == {"127.64.0.1", "127.64.0.2", "127.64.0.3"}
     with pytest.raises(BadRequest) as caught:
-        free_public_address(taken, "sub")
+        free_public_address(taken.__contains__, "sub")
     assert caught.value.code == "PublicIPAddressPoolExhausted"
 
 
+@given(st.sets(st.integers(0, 20)), st.integers(0, 12))
+def test_a_free_public_address_is_found_with_few_questions(holes: set[int], many: int) -> None:
+    first = int(IPv4Address(free_public_address(lambda _: False, "sub")))
+    taken = {str(IPv4Address(first + number)) for number in range(1 << many) if number not in holes}
+    asked: list[str] = []
+    found = free_public_address(lambda address: asked.append(address) or address in taken, "sub")  # type: ignore[func-returns-value]
+    assert found not in taken
+    assert int(IPv4Address(found)) <= first + (1 << many)
+    assert len(asked) <= 2 * many + 3
+
+
 def test_two_installations_begin_elsewhere() -> None:
-    assert free_public_address(set(), "one") != free_public_address(set(), "other")
+    assert free_public_address(set[str]().__contains__, "one") != free_public_address(set[str]().__contains__, "other")
 
 
 def test_the_pool_is_loopback() -> None:

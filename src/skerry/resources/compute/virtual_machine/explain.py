@@ -125,7 +125,7 @@ def explain(context: ActionContext) -> Explanation:
         operation=_latest(latest, now) if latest else None,
         condition=_condition(work, row),
         failure=_failure(row),
-        activity=_activity(work, row, now),
+        activity=_activity(work, row),
     )
 
 
@@ -189,9 +189,9 @@ def _failure(row: ResourceRow) -> Failure | None:
     return Failure(failure["code"], failure["message"], _ADVICE.get(failure["code"], _OTHER_ADVICE))
 
 
-def _activity(work: UnitOfWork, row: ResourceRow, now: float) -> list[Happened]:
+def _activity(work: UnitOfWork, row: ResourceRow) -> list[Happened]:
     found = []
-    for logged in work.activity.list(Window(0.0, now, resource=row.key), EVENTS):
+    for logged in work.activity.list(Window(0.0, resource=row.key), EVENTS):
         event = msgspec.json.decode(logged.event, type=Event)
         error = f"{event.error.code}: {event.error.message}" if event.error else None
         found.append(Happened(timestamp(logged.at), event.action, event.status, event.origin.caller, error))

@@ -32,18 +32,12 @@ class Wanted:
 
     window: Window
     provider: str | None = None
-    caller: str | None = None
-    status: str | None = None
     levels: frozenset[str] = field(default_factory=frozenset)
 
     def passing(self, row: ActivityRow) -> Event | None:
         """The row's event if it passes."""
         event = msgspec.json.decode(row.event, type=Event)
         if self.provider is not None and event.action.partition("/")[0].lower() != self.provider:
-            return None
-        if self.caller is not None and event.origin.caller.lower() != self.caller:
-            return None
-        if self.status is not None and event.status.lower() != self.status:
             return None
         return event if not self.levels or level(event).lower() in self.levels else None
 
@@ -54,20 +48,26 @@ def parse(text: str | None, subscription: str, now: float) -> Wanted:
     if "eventtimestamp ge" not in terms:
         raise _refuse("The $filter query parameter is required, and in it at least 'eventTimestamp ge <start time>'.")
     since = _seconds(terms.pop("eventtimestamp ge"))
-    until = _seconds(terms.pop("eventtimestamp le")) if "eventtimestamp le" in terms else now
+    until = _seconds(terms.pop("eventtimestamp le")) if "eventtimestamp le" in terms else None
     if since < now - KEPT_SECONDS - _SLACK_SECONDS:
         raise _refuse("The start time cannot be more than 90 days in the past.")
-    if since > until:
+    if since > (now if until is None else until):
         raise _refuse("The start time cannot be later than the end time.")
     channels = _several(terms.get("eventchannels"))
     if channels and CHANNEL.lower() not in channels:
         until = since - 1  # all events are of one channel: none is asked for
     lower = {name: value.lower() for name, value in terms.items()}
     return Wanted(
-        Window(since, until, _group(terms, subscription), _resource(terms), terms.get("correlationid")),
+        Window(
+            since,
+            until,
+            _group(terms, subscription),
+            _resource(terms),
+            terms.get("correlationid"),
+            lower.get("caller"),
+            lower.get("status"),
+        ),
         lower.get("resourceprovider"),
-        lower.get("caller"),
-        lower.get("status"),
         _several(terms.get("levels")),
     )
 

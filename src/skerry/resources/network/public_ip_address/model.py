@@ -15,9 +15,12 @@ _PREFIX = "publicaddresses/"
 
 
 def allocate(work: UnitOfWork, subscription: str) -> str:
-    """The first public address from this installation's start on that no row has."""
-    links = work.resources.links_under(_PREFIX, "address")
-    return free_public_address({link.target.removeprefix(_PREFIX) for link in links}, subscription)
+    """A public address that no row has."""
+
+    def is_taken(address: str) -> bool:
+        return bool(work.resources.links_to(f"{_PREFIX}{address}", "address"))
+
+    return free_public_address(is_taken, subscription)
 
 
 def address_link(source: str, address: str) -> Link:
