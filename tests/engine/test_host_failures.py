@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.api.client import Answer
@@ -139,6 +140,20 @@ def test_a_guest_that_ends_before_it_is_ready_fails_at_once_and_is_made_by_the_s
     world.host.compute.never_ready = False
     world.arm.done(put_vm(world.arm))
     assert world.arm.power(WEB) == "running"
+
+
+def test_a_group_that_takes_too_long_to_delete_names_what_is_left_and_why(world: World) -> None:
+    world.arm.done(put_vm(world.arm))
+    world.host.silent = True
+    error: Any = _failure(world, world.arm.delete("resourceGroups/rg"))
+    assert error["code"] == "ResourceGroupDeletionTimeout"
+    why = {detail["target"].rpartition("/")[2]: detail["message"] for detail in error["details"]}
+    assert "Host 'local' reports no more" in why["web"]
+    assert "web" in why["web-nic"]
+    assert "/web'" in error["message"]
+    world.host.silent = False
+    world.arm.done(world.arm.delete("resourceGroups/rg"))
+    consistent(world.control, world.host, quiet=True)
 
 
 @pytest.mark.parametrize("size", [1, 3])

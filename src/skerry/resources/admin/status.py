@@ -1,7 +1,7 @@
 """Skerry.Admin/status: what the installation has in hand, and what is stuck and why. `skerry status` shows it."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from msgspec import Struct
@@ -98,11 +98,16 @@ def _operation(work: UnitOfWork, row: OperationRow, silent: frozenset[str], now:
         attempts=row.state.get("attempts", 0),
         waits_for=row.waits_for,
         fails_at=timestamp(row.deadline),
-        causes=list(_causes(work, row, target, silent)) or _slow(row, now - entered),
+        causes=causes(work, row, target, silent) or _slow(row, now - entered),
     )
 
 
-def _causes(work: UnitOfWork, row: OperationRow, target: ResourceRow | None, silent: frozenset[str]) -> Iterator[str]:
+def causes(work: UnitOfWork, row: OperationRow, target: ResourceRow | None, silent: Collection[str]) -> list[str]:
+    """Why an operation on `target` doesn't get on, if that is known; `silent` are the hosts that report no more."""
+    return list(_causes(work, row, target, silent))
+
+
+def _causes(work: UnitOfWork, row: OperationRow, target: ResourceRow | None, silent: Collection[str]) -> Iterator[str]:
     private: dict[str, Any] = target.private if target else {}
     host, attempts = row.waits_for or private.get("host") or "", row.state.get("attempts", 0)
     if attempts:
