@@ -104,10 +104,12 @@ class Cloud(RuleBasedStateMachine):
         nic = body["properties"]["networkProfile"]["networkInterfaces"][0]["id"].rpartition("/")[2]
         along = [users.nic(nic), users.disk(disk or f"{name}-disk")]
         answer = self._put(path, body, tags)
+        taken = along if takes else []
         if answer is None:
             self.promises.unsure.update(along)
-        if answer is None or (answer.status < 300 and new):
-            self.promises.takes[path] = along if takes else []
+            self.promises.takes[path] = [*self.promises.takes.get(path, []), *taken]
+        elif answer.status < 300:  # also a VM that is there may be told to take along what it didn't
+            self.promises.takes[path] = taken
         if answer is not None and answer.status < 300 and new and not disk:
             self.promises.there[along[1]] = tags
 
