@@ -8,12 +8,13 @@ import contextlib
 import os
 import select
 import signal
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import orjson
 
-STOP_SECONDS = 5
+START_SECONDS, STOP_SECONDS = 1, 5
 
 
 class Daemon:
@@ -27,7 +28,10 @@ class Daemon:
         self.record, self.argv = record, list(argv)
 
     def adopt(self, pid: int) -> None:
-        """Remember the running process `pid` as this daemon."""
+        """Remember the running process `pid` as this daemon: one that runs as `argv`, or is about to."""
+        deadline = time.monotonic() + START_SECONDS
+        while arguments(pid) != self.argv and time.monotonic() < deadline:
+            time.sleep(0.001)  # within execve(2) it shows no arguments, or still its launcher's
         facts = {"pid": pid, "started": _started(pid), "argv": arguments(pid)}
         temporary = self.record.with_suffix(".new")
         temporary.write_bytes(orjson.dumps(facts))

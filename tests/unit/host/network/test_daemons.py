@@ -34,6 +34,15 @@ def test_a_recorded_process_is_found_again_and_ended(tmp_path: Path, sleeper: su
     assert not again.record.exists()
 
 
+def test_a_process_that_only_just_starts_is_recorded_as_what_it_becomes(tmp_path: Path) -> None:
+    argv = [sys.executable, "-c", "import time; time.sleep(60)", str(tmp_path)]
+    with subprocess.Popen(["sh", "-c", 'sleep 0.1; exec "$@"', "sh", *argv]) as process:
+        starting = Daemon(tmp_path / "d.json", argv)
+        starting.adopt(process.pid)
+        assert starting.running()
+        process.kill()
+
+
 def test_a_pid_that_another_process_got_is_left_alone(tmp_path: Path, sleeper: subprocess.Popen[bytes]) -> None:
     ours = daemon(tmp_path, sleeper)
     ours.adopt(sleeper.pid)

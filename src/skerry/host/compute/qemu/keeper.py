@@ -22,10 +22,10 @@ class Keeper:
     def ensure(self) -> None:
         """Start it unless it runs."""
         with self._lock:
-            if self._child is not None:
-                self._child.poll()  # one that has ended must not stay a zombie, which would look alive
+            self._reap()
             if not self._daemon.running():
                 self._daemon.stop()
+                self._reap()
                 self._child = start(self._daemon.argv)
                 self._daemon.adopt(self._child.pid)
 
@@ -40,7 +40,12 @@ class Keeper:
         if not needed:
             self.stop()
         with self._lock:
+            self._reap()
             if self._child is not None:
-                self._child.poll()
                 # It may outlive us, and a Popen would warn.
                 self._child.returncode = 0
+
+    def _reap(self) -> None:
+        """One that has ended must not stay a zombie, which would look alive."""
+        if self._child is not None:
+            self._child.poll()
