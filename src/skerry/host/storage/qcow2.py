@@ -88,9 +88,9 @@ class Qcow2Storage:
         return self.folder / f"{names.disk_id(disk)}.qcow2"
 
     def _remove(self, disk: str, path: Path) -> DiskObserved:
-        if path.exists():
-            path.unlink()
+        # The mark first: a kill between the two leaves a disk, which is seen and removed again.
         _mark(path).unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
         sync(self.folder)
         return DiskObserved(id=disk, ready=False)
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import orjson
 import pytest
+from msgspec.structs import replace
 
 from skerry.host.errors import HostError, Refused
 from skerry.host.storage.driver import StorageDriver
@@ -125,6 +126,29 @@ def test_what_a_kill_left_is_swept_and_never_listed(real: Qcow2Storage, tmp_path
     assert list(real.disks()) == []
     assert list(Qcow2Storage(tmp_path).disks()) == []
     assert not left.exists()
+
+
+def test_a_disk_whose_removal_was_cut_short_is_listed_and_removed(
+    real: Qcow2Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = DiskSpec(id="ab", size_bytes=MIB, present=False)
+    unlink = Path.unlink
+    removed: list[Path] = []
+
+    def cut_short(path: Path, **options: bool) -> None:
+        if removed:
+            raise InterruptedError
+        removed.append(path)
+        unlink(path, **options)
+
+    real.ensure(replace(gone, present=True))
+    with monkeypatch.context() as patch, pytest.raises(InterruptedError):
+        patch.setattr(Path, "unlink", cut_short)
+        real.ensure(gone)
+    again = Qcow2Storage(tmp_path)
+    assert [disk.id for disk in again.disks()] == ["ab"]
+    again.ensure(gone)
+    assert list((tmp_path / "disks").iterdir()) == []
 
 
 def test_a_disk_in_use_is_not_resized(real: Qcow2Storage, tmp_path: Path) -> None:
