@@ -2,10 +2,13 @@
 
 import json
 import os
+import secrets
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -66,6 +69,18 @@ class Cloud:
     def pid(self) -> int:
         """The server's process."""
         return int(json.loads((self.state / "skerry.pid").read_text())["pid"])
+
+
+def free_port() -> int:
+    """A TCP port that nobody has now, and below those that the kernel gives to whoever asks for any (32768 and up).
+
+    So it is still free when a Skerry that was killed comes back to it, whatever else ran meanwhile.
+    """
+    while True:
+        port = 10000 + secrets.randbelow(20000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def until(condition: Callable[[], bool], seconds: float, what: str) -> None:

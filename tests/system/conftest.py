@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Generator, Iterator
@@ -10,7 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.system.cloud import AZ, SDK, Cloud
+from tests.system.cloud import AZ, SDK, Cloud, free_port
+
+LONGEST = ("test_session.py", "test_debian.py", "test_image.py", "test_qemu.py", "test_fuzz.py")
+"""The files that take longest, most of them for machines that boot."""
 
 
 @pytest.fixture(scope="session")
@@ -40,11 +42,9 @@ def _exports(text: str) -> dict[str, str]:
     return {name: value for name, _, value in pairs if name not in ("PATH", "PWD", "_", "SHLVL")}
 
 
-def free_port() -> int:
-    """A TCP port that nobody has now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest first, so that processes that share the tests end together."""
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.system.cloud import SKERRY, until
-from tests.system.conftest import free_port
+from tests.system.cloud import SKERRY, free_port, until
 from tests.system.real import Real, vm_path
 
 from skerry.host.compute.qemu import process

@@ -12,8 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
-from tests.system.cloud import until
-from tests.system.conftest import free_port
+from tests.system.cloud import free_port, until
 from tests.system.real import Real, address, vm_path
 
 from skerry.host.compute.qemu import process

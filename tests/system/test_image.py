@@ -5,7 +5,6 @@ No privilege is needed: QEMU's user network spans both of the platform's address
 
 import json
 import shutil
-import socket
 import subprocess
 import sys
 import threading
@@ -17,6 +16,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from tests.system.cloud import free_port
 
 from skerry.host.compute.driver import DiskFile
 from skerry.host.storage.qcow2 import Qcow2Storage
@@ -128,12 +128,6 @@ class Guest:
         done = self.ssh(command)
         assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
         return done.stdout.strip()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def make_cd(folder: Path) -> Path:

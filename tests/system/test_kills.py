@@ -12,8 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from tests.system.cloud import until
-from tests.system.conftest import free_port
+from tests.system.cloud import free_port, until
 from tests.system.real import Real, soon, vm_path
 
 from skerry.cli.errors import CliError

@@ -5,18 +5,28 @@ The tests of this file build on each other: a VM takes half a minute to boot her
 
 import json
 import os
+import secrets
 import signal
 import stat
-import textwrap
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-from tests.system.cloud import AZ, SDK, SKERRY, Cloud, Failed, until
+from tests.system.cloud import AZ, SDK, SKERRY, SSH_OPTIONS, Cloud, Failed, until
 
 pytestmark = pytest.mark.timeout(1200)
 
 VM = "-g demo -n web"
+
+
+@dataclass(frozen=True)
+class Db:
+    """The second VM: its administrator's password, what its custom data writes, its private address."""
+
+    password: str
+    planted: str
+    address: str = ""
 
 
 @pytest.fixture(scope="module")
@@ -93,40 +103,69 @@ def test_killed_skerry_comes_back_and_the_guest_never_stopped(cloud: Cloud, web:
     assert power(cloud) == "running"
 
 
-def test_a_second_vm_in_the_subnet_is_reached_unless_an_nsg_says_no(cloud: Cloud, web: str) -> None:
-    line = "vm create -g demo -n db --image Debian12 --size Standard_B1s --admin-username me --ssh-key-values"
+@pytest.fixture(scope="module")
+def db(cloud: Cloud, web: str, tmp_path_factory: pytest.TempPathFactory) -> Db:
+    """A second VM in the first one's subnet: no public address, a password, custom data."""
+    told = Db(f"Correct-Horse-{secrets.token_hex(4)}", f"planted-{secrets.token_hex(4)}")
+    data = tmp_path_factory.mktemp("db") / "data"
+    data.write_text(f"#!/bin/sh\necho {told.planted} > /root/from-custom-data\n")
+    line = "vm create -g demo -n db --image Debian12 --size Standard_B1s --admin-username me --admin-password"
     more = "--vnet-name webVNET --subnet webSubnet --nsg dbNSG --public-ip-address"
-    created = cloud.az(f"{line} {cloud.key}.pub {more}", "")
-    address = created["privateIpAddress"]
+    created = cloud.az(line, told.password, "--custom-data", data, *more.split(), "")
     assert not created["publicIpAddress"]
-    probe = f"timeout 10 bash -c 'exec 3<>/dev/tcp/{address}/22; head -c 4 <&3' || echo closed"
+    return replace(told, address=created["privateIpAddress"])
+
+
+def test_a_second_vm_in_the_subnet_is_reached_unless_an_nsg_says_no(cloud: Cloud, web: str, db: Db) -> None:
+    probe = f"timeout 10 bash -c 'exec 3<>/dev/tcp/{db.address}/22; head -c 4 <&3' || echo closed"
     assert cloud.ssh(web, probe).strip() == "SSH-"
     rule = "-g demo --nsg-name dbNSG -n no-ssh --priority 100 --access Deny --direction Inbound --protocol Tcp"
     cloud.az(f"network nsg rule create {rule} --source-address-prefixes 10.0.0.4 --destination-port-ranges 22")
     assert cloud.ssh(web, probe).strip() == "closed"
     cloud.az("network nsg rule delete -g demo --nsg-name dbNSG -n no-ssh")
     assert cloud.ssh(web, probe).strip() == "SSH-"
-    assert cloud.ssh(web, "getent ahostsv4 db").startswith(address)
+    assert cloud.ssh(web, "getent ahostsv4 db").startswith(db.address)
+
+
+def test_a_password_lets_in_and_custom_data_runs(cloud: Cloud, web: str, db: Db, tmp_path: Path) -> None:
+    ask = tmp_path / "ask"
+    ask.write_text(f"#!/bin/sh\necho '{db.password}'\n")
+    ask.chmod(ask.stat().st_mode | stat.S_IXUSR)
+    way = f"ProxyCommand=ssh -i {cloud.key} {' '.join(SSH_OPTIONS)} {web} -W %h:%p"
+    words = ["env", f"SSH_ASKPASS={ask}", "SSH_ASKPASS_REQUIRE=force", "ssh", "-o", "PubkeyAuthentication=no"]
+    read = [*words, *SSH_OPTIONS, "-o", way, f"me@{db.address}", "sudo cat /root/from-custom-data"]
+    until(lambda: db.planted in cloud.run(*read, check=False), 300, "custom data")
+
+
+def test_secrets_are_in_no_file_and_no_command_line(cloud: Cloud, db: Db) -> None:
+    for path in cloud.state.rglob("*"):
+        if path.is_file() and path.suffix not in (".qcow2", ".fd"):
+            assert db.password.encode() not in path.read_bytes(), path
+    for process in Path("/proc").glob("[0-9]*"):
+        for name in ("cmdline", "environ"):
+            with suppress(OSError):  # it has just ended
+                told = (process / name).read_bytes()
+                assert db.password.encode() not in told, process
+                assert db.planted.encode() not in told, process
 
 
 def test_power_from_outside_and_inside(cloud: Cloud, web: str) -> None:
-    cloud.az(f"vm stop {VM}")
-    assert power(cloud) == "stopped"
+    booted = cloud.ssh(web, "cat /proc/sys/kernel/random/boot_id")
+    cloud.az(f"vm restart {VM}")
+    until(lambda: "web" in cloud.run(*_hostname(cloud, web), check=False), 600, "login after restart")
+    assert cloud.ssh(web, "cat /proc/sys/kernel/random/boot_id") != booted
+    cloud.run(*_hostname(cloud, web)[:-1], "sudo systemctl poweroff", check=False)
+    until(lambda: power(cloud) == "stopped", 300, "the guest's own shutdown")
     cloud.az(f"vm start {VM}")
     assert power(cloud) == "running"
-    until(lambda: "web" in cloud.run(*_hostname(cloud, web), check=False), 240, "login after start")
-    cloud.run(*_hostname(cloud, web)[:-1], "sudo systemctl poweroff", check=False)
-    until(lambda: power(cloud) == "stopped", 120, "the guest's own shutdown")
+    cloud.az(f"vm stop {VM} --skip-shutdown")
+    assert power(cloud) == "stopped"
     cloud.az(f"vm deallocate {VM}")
     assert power(cloud) == "deallocated"
     cloud.az(f"vm resize {VM} --size Standard_B2s")
     cloud.az(f"vm start {VM}")
-    until(lambda: "web" in cloud.run(*_hostname(cloud, web), check=False), 240, "login after deallocate")
+    until(lambda: "web" in cloud.run(*_hostname(cloud, web), check=False), 600, "login after deallocate")
     assert cloud.ssh(web, "nproc").strip() == "2"
-    booted = cloud.ssh(web, "cat /proc/sys/kernel/random/boot_id")
-    cloud.az(f"vm restart {VM}")
-    until(lambda: "web" in cloud.run(*_hostname(cloud, web), check=False), 240, "login after restart")
-    assert cloud.ssh(web, "cat /proc/sys/kernel/random/boot_id") != booted
 
 
 def _hostname(cloud: Cloud, web: str) -> list[str]:
@@ -165,39 +204,6 @@ def test_the_sdks_make_a_vm_in_a_vnet_of_the_same_prefix(cloud: Cloud, web: str,
     assert cloud.run(AZ, "group", "exists", "-n", "sdk").strip() == "false"
 
 
-def test_a_password_lets_in(cloud: Cloud, web: str, tmp_path: Path) -> None:
-    secret = "Correct-Horse-9"
-    line = "vm create -g demo -n pw --image Debian12 --size Standard_B1s --admin-username me --admin-password"
-    script = textwrap.dedent("""\
-        #!/bin/sh
-        echo planted > /root/from-custom-data
-        """)
-    data = tmp_path / "data"
-    data.write_text(script)
-    created = cloud.az(line, secret, "--custom-data", data)
-    ask = tmp_path / "ask"
-    ask.write_text(f"#!/bin/sh\necho '{secret}'\n")
-    ask.chmod(ask.stat().st_mode | stat.S_IXUSR)
-    cloud.environment |= {"SSH_ASKPASS": str(ask), "SSH_ASKPASS_REQUIRE": "force"}
-    options = ["-o", "PubkeyAuthentication=no", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"]
-    target = f"me@{created['publicIpAddress']}"
-    until(
-        lambda: "planted" in cloud.run("ssh", *options, target, "sudo cat /root/from-custom-data", check=False),
-        60,
-        "custom data",
-    )
-    for path in cloud.state.rglob("*"):
-        if path.is_file() and path.suffix not in (".qcow2", ".fd"):
-            assert secret.encode() not in path.read_bytes(), path
-    for process in Path("/proc").glob("[0-9]*"):
-        for name in ("cmdline", "environ"):
-            with suppress(OSError):  # it has just ended
-                told = (process / name).read_bytes()
-                assert secret.encode() not in told, process
-                assert b"from-custom-data" not in told, process
-    cloud.az("vm delete -g demo -n pw --yes")
-
-
 def test_the_light_client_does_the_same(cloud: Cloud, web: str) -> None:
     assert "web" in cloud.skerry("vm", "list", "-g", "demo")
     shown = json.loads(cloud.skerry("vm", "show", "web", "-g", "demo", "-o", "json"))
@@ -207,6 +213,9 @@ def test_the_light_client_does_the_same(cloud: Cloud, web: str) -> None:
 
 
 def test_delete_and_down_leave_nothing(cloud: Cloud, web: str) -> None:
+    cloud.az(f"vm stop {VM}")
+    assert power(cloud) == "stopped"
+    assert "Power down" in cloud.run(AZ, "vm", "boot-diagnostics", "get-boot-log", "-g", "demo", "-n", "web")
     cloud.az(f"vm delete {VM} --yes")
     cloud.az("group delete -n demo -y")
     assert cloud.az("group list") == []

@@ -8,8 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.system.cloud import Cloud, until
-from tests.system.conftest import free_port
+from tests.system.cloud import Cloud, free_port, until
 
 pytestmark = pytest.mark.warm
 NAMES = ("c1", "c2", "c3", "c4", "c5")

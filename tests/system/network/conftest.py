@@ -8,7 +8,7 @@ from tests.system.network.lab import Lab
 from skerry.host.network.routed import leftovers
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def shared_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     if os.geteuid() != 0:
         pytest.skip("namespaces need root")
@@ -22,9 +22,10 @@ def shared_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 
 @pytest.fixture
 def lab(shared_lab: Lab) -> Iterator[Lab]:
-    """The session's lab; the guests of a test end with it."""
+    """The module's lab; guests, networks and listeners of a test end with it."""
     yield shared_lab
-    shared_lab.stop_guests()
+    shared_lab.clear()
+    shared_lab.apply()
 
 
 @pytest.fixture

@@ -102,9 +102,22 @@ class Space:
         head, _, body = answer.partition(b"\r\n\r\n")
         return int(head.split()[1]), body.decode()
 
+    @contextlib.contextmanager
+    def addressed(self, address: str) -> Iterator[None]:
+        """Has one more address meanwhile."""
+        self.inside(lambda: _loopback("add", address))
+        try:
+            yield
+        finally:
+            self.inside(lambda: _loopback("del", address))
+
+    def hang_up(self) -> None:
+        """Close every socket that was opened here."""
+        while self._sockets:
+            self._sockets.pop().close()
+
     def close(self) -> None:
-        for sock in self._sockets:
-            sock.close()
+        self.hang_up()
         netns.remove(self.name)
 
 
@@ -171,8 +184,8 @@ class Lab:
         self.state, self.platform = state, Platform()
         self.host, self.internet = Space("host"), Space("internet")
         _cable(self.host, self.internet)
-        self.internet.listen(80)
         self._guests: list[FakeGuest] = []
+        self.clear()
         self.network = self.restart()
 
     def restart(self) -> RoutedNetwork:
@@ -201,6 +214,13 @@ class Lab:
     def stop_guests(self) -> None:
         while self._guests:
             self._guests.pop().close()
+
+    def clear(self) -> None:
+        """Nothing of a test is left: no guest, no listener but the internet's own, on its port 80."""
+        self.stop_guests()
+        self.host.hang_up()
+        self.internet.hang_up()
+        self.internet.listen(80)
 
     def __enter__(self) -> Self:
         return self
@@ -322,6 +342,11 @@ def _cable(host: Space, internet: Space) -> None:
     host.inside(lambda: _address("eth0", HOST, gateway="198.51.100.1"))
     internet.inside(lambda: _address("eth0", "198.51.100.1"))
     internet.inside(lambda: _address("lo", INTERNET))
+
+
+def _loopback(change: Literal["add", "del"], address: str) -> None:
+    with IPRoute() as netlink:
+        netlink.addr(change, index=1, address=address, prefixlen=32)
 
 
 def _address(name: str, address: str, gateway: str | None = None) -> None:

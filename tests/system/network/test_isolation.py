@@ -123,8 +123,7 @@ def test_an_address_that_the_host_gets_later_is_shielded(lab: Lab) -> None:
     spec = vnet(1, port(1, "10.0.0.4"))
     lab.apply(spec)
     lab.host.listen(93)
-    with guests(lab, *spec.ports) as (one,):
-        lab.host.inside(lambda: _add("198.51.100.77"))
+    with guests(lab, *spec.ports) as (one,), lab.host.addressed("198.51.100.77"):
         assert lab.host.reaches("198.51.100.77", 93)
         until(lambda: one.is_cut_off("198.51.100.77", 93), 30, "the new address shielded")
 
@@ -132,8 +131,7 @@ def test_an_address_that_the_host_gets_later_is_shielded(lab: Lab) -> None:
 def test_a_vnets_unused_addresses_lead_nowhere(lab: Lab) -> None:
     spec = vnet(1, port(1, "10.0.0.4"))
     lab.apply(spec)
-    lab.internet.inside(lambda: _add("10.0.7.7"))
-    with guests(lab, *spec.ports) as (one,):
+    with guests(lab, *spec.ports) as (one,), lab.internet.addressed("10.0.7.7"):
         assert one.is_cut_off("10.0.7.7", 80)
 
 
@@ -169,10 +167,3 @@ def _neighbours() -> dict[str, str]:
 
     with IPRoute() as netlink:
         return {entry.get("dst"): entry.get("lladdr") for entry in netlink.get_neighbours(family=2)}
-
-
-def _add(address: str) -> None:
-    from pyroute2 import IPRoute
-
-    with IPRoute() as netlink:
-        netlink.addr("add", index=1, address=address, prefixlen=32)

@@ -122,7 +122,7 @@ def test_an_address_can_change_under_a_running_guest(own_lab: Lab) -> None:
     guest = own_lab.guest(PAIR.ports[0], configure=False)
     assert lease(guest, guest.port.mac)[0] == "10.0.0.4"
     own_lab.apply(vnet(1, port(1, "10.0.0.9")))
-    assert lease(guest, guest.port.mac)[0] == "10.0.0.9"
+    until(lambda: lease(guest, guest.port.mac)[0] == "10.0.0.9", 60, "dnsmasq has read the leases again")
 
 
 def test_addresses_can_change_places(own_lab: Lab) -> None:
