@@ -77,6 +77,24 @@ def test_the_instance_view_has_exactly_two_statuses(arm: Arm) -> None:
     assert "instanceView" not in arm.get(vm).body["properties"]
 
 
+def test_lists_show_how_vms_run_and_why(arm: Arm) -> None:
+    group = arm.group()
+    vms = [arm.vm(group, name) for name in ("one", "two")]
+    arm.host.compute.crash(arm.spec(vms[1]).id)
+    until(lambda: arm.power(vms[1]) == "stopped")
+    for path in (VMS, "providers/Microsoft.Compute/virtualMachines"):
+        for query in ("$expand=instanceView", "statusOnly=true"):
+            found = arm.get(f"{path}?{query}").body["value"]
+            views = [body["properties"]["instanceView"] for body in found]
+            assert views == [arm.get(f"{vm}/instanceView").body for vm in vms]
+            assert "message" not in views[0]["statuses"][1]
+            assert views[1]["statuses"][1]["message"] == "the QEMU process ended unexpectedly"
+        link = arm.get(f"{path}?statusOnly=true&$top=1").body["nextLink"]
+        assert "instanceView" in arm.get(link).body["value"][0]["properties"]
+        assert "instanceView" not in arm.get(path).body["value"][0]["properties"]
+        assert arm.get(f"{path}?$expand=userData").code == "InvalidParameter"
+
+
 def test_power_goes_round(arm: Arm) -> None:
     vm = arm.vm(arm.group())
     for action, power in [

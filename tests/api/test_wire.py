@@ -219,10 +219,10 @@ def test_groups_are_found_by_tag(arm: Arm) -> None:
 )
 def test_what_a_list_does_not_have_is_refused(arm: Arm, query: str) -> None:
     arm.group()
-    vms = "providers/Microsoft.Compute/virtualMachines"
-    for path in (vms, f"resourceGroups/rg/{vms}"):
+    disks = "providers/Microsoft.Compute/disks"
+    for path in (disks, f"resourceGroups/rg/{disks}"):
         assert arm.get(f"{path}?{query}").code == "InvalidQueryParameter"
-    assert arm.get(f"{vms}?statusOnly=false").status == 200
+    assert arm.get(f"{disks}?statusOnly=false").status == 200
 
 
 def test_a_page_shows_what_each_get_shows(arm: Arm) -> None:

@@ -193,9 +193,9 @@ class ResourceType:
     """A type with rows of its own.
 
     `put` validates and completes; `delete` removes the row or starts an operation. `expand` adds to the bodies of a
-    GET or a page what other rows know (back references), `query_expand` what a GET asks for with `$expand`. `views`:
-    GETs below the resource; `actions`: POSTs below it; both by their name in Azure's casing. `get_query`,
-    `delete_query`: what these two methods take. `body`: describes the body where `parse` takes more than the model.
+    GET or a page what other rows know (back references), `query_expand` what its query asks for. `views`: GETs below
+    the resource; `actions`: POSTs below it; both by their name in Azure's casing. `get_query`, `list_query`,
+    `delete_query`: what these take, a list beside its paging. `body`: describes the body where `parse` takes more.
     `created`, `updated`: statuses of a PUT without an operation, `accepted` with one; `deleted`: of a DELETE without.
     `brief`: a GET reads a few rows by key; not so of a type that shows all its users.
     `missing`: the refusal of a name that isn't there, for a type that can say more than that.
@@ -211,6 +211,7 @@ class ResourceType:
     actions: Mapping[str, Action] = field(default_factory=dict)
     views: Mapping[str, Reading] = field(default_factory=dict)
     get_query: Sequence[Query] = ()
+    list_query: Sequence[Query] = ()
     delete_query: Sequence[Query] = ()
     tracked: bool = True
     name_pattern: re.Pattern[str] = NAME

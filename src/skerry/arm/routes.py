@@ -228,7 +228,8 @@ class Routes:
         group = scope.group_id.key if scope else None
         terms = parse_filter(request.query.get("$filter"), OF_GROUPS)
         wanted = search([kind.name.lower()], group, self._groups, terms)
-        return page(request, partial(work.resources.find, wanted), lambda rows: self._service.views(work, kind, rows))
+        find, query = partial(work.resources.find, wanted), request.query
+        return page(request, find, lambda rows: self._service.views(work, kind, rows, query))
 
     def _resources(self, request: ArmRequest, work: UnitOfWork, group: ResourceId | None) -> ArmResponse:
         """`az resource list`: every tracked resource, envelope only."""
@@ -317,10 +318,12 @@ def _action_body(request: ArmRequest, kind: AnyType, name: str) -> Any:
 
 def _check_list_query(request: ArmRequest, kind: ResourceType) -> None:
     """Raises BadRequest for what would change a list of one type and isn't supported there."""
+    check_query(kind.list_query, request.query)
     asked = ["$expand", "$orderby", "$select", *(["$filter"] if kind.name != GROUP_TYPE else [])]
     if request.query.get("statusonly", "").lower() == "true":
         asked.append("statusonly")
-    name = next((name for name in asked if request.query.get(name)), None)
+    taken = {query.name.lower() for query in kind.list_query}
+    name = next((name for name in asked if name not in taken and request.query.get(name)), None)
     if name is not None:
         shown = "statusOnly" if name == "statusonly" else name
         raise BadRequest(

@@ -34,6 +34,7 @@ from skerry.arm.secrets import Secrets
 from skerry.hostspec.client import HostGateway
 from skerry.store import Link, OperationRow, ResourceRow, UnitOfWork
 
+_EXPANDING = ("$expand", "statusonly")  # parameters that a type's query_expand is for
 _TAG_NAME = re.compile(r"[^<>%&\\?/\x00-\x1f\x7f]{1,512}")
 
 
@@ -134,18 +135,25 @@ class ResourceService:
         self, work: UnitOfWork, kind: ResourceType, row: ResourceRow, query: Mapping[str, str] | None = None
     ) -> bytes:
         """A row as GET shows it: the stored JSON with its ETag, and what other rows know of it."""
-        if kind.query_expand is None or not query or "$expand" not in query:
-            return self.views(work, kind, [row])[0]
-        body = body_of(row)
-        kind.query_expand(work, row, body, query)
-        return self.views(work, kind, [replace(row, body=orjson.dumps(body))])[0]
+        return self.views(work, kind, [row], query)[0]
 
-    def views(self, work: UnitOfWork, kind: ResourceType, rows: Sequence[ResourceRow]) -> list[bytes]:
+    def views(
+        self,
+        work: UnitOfWork,
+        kind: ResourceType,
+        rows: Sequence[ResourceRow],
+        query: Mapping[str, str] | None = None,
+    ) -> list[bytes]:
         """Rows of one type as GET shows them; what other rows know is read for all of them at once."""
-        if kind.expand is None:
+        more = kind.query_expand if query and not query.keys().isdisjoint(_EXPANDING) else None
+        if kind.expand is None and more is None:
             return [_stamped(row.body, row.etag) for row in rows]
         shown = [(row, body_of(row)) for row in rows]
-        kind.expand(work, shown)
+        for row, body in shown:
+            if more is not None:
+                more(work, row, body, query or {})
+        if kind.expand is not None:
+            kind.expand(work, shown)
         return [_stamped(orjson.dumps(body), row.etag) for row, body in shown]
 
     def list_embedded(self, work: UnitOfWork, kind: EmbeddedType, parent: ResourceId) -> Sequence[bytes]:

@@ -165,7 +165,8 @@ class _Document:
             scopes["InGroup"] = of_group
         for suffix, where in scopes.items():
             names = [p for p in (reference("subscriptionId"), reference("resourceGroupName")) if _in(p, where)]
-            get = operation(f"{tag}_List{suffix}", f"List {kind.name}", listed, paging)
+            query = [*paging, *(query_parameter(q) for q in kind.list_query)]
+            get = operation(f"{tag}_List{suffix}", f"List {kind.name}", listed, query)
             self._paths[where] = {"parameters": names, "get": get}
 
     def _below(self, kind: ResourceType, path: str, tag: str) -> None:

@@ -53,6 +53,10 @@ _EXPAND = Query(
     Literal["instanceView", "userData", "instanceView,userData", "userData,instanceView"],
     "what the answer shows beside the model",
 )
+_LIST = (
+    Query("$expand", Literal["instanceView"], "instanceView: how each VM runs now"),
+    Query("statusOnly", Literal["true", "false"], "true: how each VM runs now, beside its model"),
+)
 _FORCE = Query("forceDeletion", bool, "true: don't wait for the guest to shut down")
 TYPES: tuple[AnyType, ...] = (
     ResourceType(
@@ -68,6 +72,7 @@ TYPES: tuple[AnyType, ...] = (
             "explain": Reading(explain, Explanation),
         },
         get_query=(_EXPAND,),
+        list_query=_LIST,
         delete_query=(_FORCE,),
     ),
 )

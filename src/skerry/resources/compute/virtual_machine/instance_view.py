@@ -72,7 +72,9 @@ def _power(work: UnitOfWork, row: ResourceRow, seen: VmObserved | None) -> Body:
         power = "starting" if kind in ("vm-create", "vm-start") else "deallocated"
     elif seen is None and kind in ("vm-create", "vm-start", "vm-redeploy"):
         power = "starting"
-    return _status(f"PowerState/{power}", f"VM {power}")
+    # Why it runs again, or doesn't: Azure's own power states have no message.
+    said = {"message": seen.message} if seen and seen.message else {}
+    return _status(f"PowerState/{power}", f"VM {power}", **said)
 
 
 def _agent(vm: VirtualMachine, seen: VmObserved, row: ResourceRow) -> Body:
@@ -99,9 +101,9 @@ def _disk(vm: VirtualMachine, row: ResourceRow) -> Body:
 
 
 def expand_query(work: UnitOfWork, row: ResourceRow, body: Body, query: Any) -> None:
-    """`$expand=instanceView` and `$expand=userData` of a GET."""
+    """`$expand=instanceView` and `$expand=userData` of a GET; of a list `statusOnly=true` is the first of them."""
     asked = str(query.get("$expand", "")).lower().split(",")
-    if "instanceview" in asked:
+    if "instanceview" in asked or query.get("statusonly", "").lower() == "true":
         body["properties"]["instanceView"] = instance_view(work, row)
     if "userdata" in asked and row.private.get("user_data"):
         body["properties"]["userData"] = row.private["user_data"]
