@@ -11,7 +11,8 @@ class Options:
     """How to serve. `simulate`: how many fake hosts to be instead of this machine, 0 for none.
 
     `database`: a `postgresql://` URL instead of the SQLite file in the state folder.
-    `warm`: new VMs may continue from the memory of a template.
+    `warm`: new VMs may continue from the memory of a template; `warm_memory`, `warm_disk`: GiB that templates may take,
+    None for a share of the host.
     """
 
     port: int
@@ -19,3 +20,5 @@ class Options:
     simulate: int = 0
     database: str | None = None
     warm: bool = True
+    warm_memory: float | None = None
+    warm_disk: float | None = None

@@ -25,7 +25,7 @@ from skerry.arm.secrets import Secrets
 from skerry.arm.service import Installation
 from skerry.control import ControlPlane
 from skerry.host.agent import Agent
-from skerry.host.factory import real_agent
+from skerry.host.factory import WarmOptions, real_agent
 from skerry.host.fleet import Fleet
 from skerry.hostspec import HostSpec, Observed
 from skerry.hostspec.client import SpecSource
@@ -124,7 +124,7 @@ def clean(state: Path) -> None:
     """Stop the guests that a Skerry which is gone has left, and remove its networks. Disks and settings stay."""
     _check(0)
     with _lock(state):
-        real_agent(state, _NoSpec(), "tcg", warm=False).stop(keep_vms=False)
+        real_agent(state, _NoSpec(), "tcg", WarmOptions(on=False)).stop(keep_vms=False)
 
 
 class _NoSpec(SpecSource):
@@ -210,7 +210,8 @@ def _agent(state: Path, control: ControlPlane, options: Options) -> Agent | Flee
     if not control.claim_host(_host_id(state / "host.id")):
         log.warning("this control plane has no machine: the host is another state folder's, on the same database")
         return None
-    return real_agent(state, control.link, options.accel, warm=options.warm)
+    warm = WarmOptions(options.warm, options.warm_memory, options.warm_disk)
+    return real_agent(state, control.link, options.accel, warm)
 
 
 def _host_id(path: Path) -> str:

@@ -46,6 +46,18 @@ _READY = b"ready"
     show_default=True,
     help="New VMs continue from the memory of one that was booted before, where there is such a template.",
 )
+@click.option(
+    "--warm-memory",
+    type=click.FloatRange(0.25),
+    metavar="GIB",
+    help="Memory that templates may take.  [default: an eighth of this machine's]",
+)
+@click.option(
+    "--warm-disk",
+    type=click.FloatRange(0.25),
+    metavar="GIB",
+    help="Disk space that templates may take.  [default: a tenth of the file system]",
+)
 @click.option("--report-to", type=int, hidden=True, help="Descriptor that hears how the start went.")
 def up(
     *,
@@ -56,10 +68,12 @@ def up(
     simulate: int,
     database: str | None,
     warm: str,
+    warm_memory: float | None,
+    warm_disk: float | None,
     report_to: int | None,
 ) -> None:
     """Start Skerry on this machine."""
-    options = Options(port, accel, simulate, database, warm == "on")
+    options = Options(port, accel, simulate, database, warm == "on", warm_memory, warm_disk)
     if found := running(state):
         click.echo(f"Skerry runs already: {found.base_url}, pid {found.pid}, state in {state}.")
     elif detach:
@@ -135,6 +149,8 @@ def _detach(state: Path, options: Options) -> None:
     argv = [sys.executable, "-m", "skerry", "up", "--state", str(state), "--port", str(options.port)]
     argv += ["--accel", options.accel, "--simulate", str(options.simulate)]
     argv += ["--warm", "on" if options.warm else "off", "--report-to", str(writer)]
+    argv += ["--warm-memory", str(options.warm_memory)] if options.warm_memory else []
+    argv += ["--warm-disk", str(options.warm_disk)] if options.warm_disk else []
     # In the environment, which other users can't read: the URL may have a password.
     environment = {**os.environ, **({"SKERRY_DATABASE": options.database} if options.database else {})}
     child = start(argv, pass_fds=[writer], environment=environment)

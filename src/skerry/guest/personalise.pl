@@ -1,6 +1,7 @@
 # Makes a clone of a template a machine of its own, before anybody can log in to it.
 #
-# It needs nothing but perl-base. $main::parameters (hex of name, NUL, value, NUL …) is put before it by the host. Random
+# It needs nothing but perl-base, and is run by the interpreter that waits in a template (resident.pl) or by one of its own.
+# $main::parameters (hex of name, NUL, value, NUL …) is put before it by the host. Random
 # numbers come first: kernels before 5.20 don't notice that they were cloned and would make the same keys twice.
 use strict;
 use warnings;
@@ -20,7 +21,11 @@ sub put {
 
 sub append { open(my $file, '>>', $_[0]) or die "$_[0]: $!\n"; print $file $_[1]; close($file) or die "$_[0]: $!\n" }
 
-sub run { system(@_) == 0 or die "$_[0] failed with $?\n" }
+# Programs cost tenths of a second of an emulated CPU each; the kernel's own calls cost nothing. Numbers of x86-64.
+sub kernel {
+    my ($name, $number, @arguments) = @_;
+    syscall($number, @arguments) == 0 or die "$name: $!\n";
+}
 
 # random(4): RNDADDENTROPY takes bits, bytes and the bytes; RNDRESEEDCRNG makes the kernel use them now.
 sub reseed {
@@ -31,11 +36,20 @@ sub reseed {
     ioctl($random, 0x5207, 0) or die "RNDRESEEDCRNG: $!\n";
 }
 
-sub host_keys {
+# sshd reads its keys for each connection anew. What its first process read at start is the configuration.
+sub host_key {
     unlink glob '/etc/ssh/ssh_host_*';
-    my $pid = fork() // die "fork: $!\n";
-    return $pid if $pid;
-    exec 'ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-C', '', '-f', '/etc/ssh/ssh_host_ed25519_key' or exit 1;
+    put('/etc/ssh/ssh_host_ed25519_key', $p{host_key}, 0600);
+    put('/etc/ssh/ssh_host_ed25519_key.pub', $p{host_key_public}, 0644);
+    my ($sshd) = content('/run/sshd.pid') =~ /^(\d+)$/m or die "sshd does not run\n";
+    kill $p{password_login} ? 'HUP' : 0, $sshd or die "sshd does not run: $!\n";
+}
+
+# clock_settime(2) of CLOCK_REALTIME
+sub set_clock {
+    my ($seconds, $nanoseconds) = split /\./, $p{time};
+    my $time = pack('q2', $seconds, $nanoseconds);
+    kernel('clock_settime', 227, 0, $time);
 }
 
 sub name_it {
@@ -47,7 +61,8 @@ sub name_it {
     put('/etc/hosts', $hosts . "127.0.1.1 $p{hostname}\n");
     # The firmware's tables are in memory and so the template's; cloud-init and users look here for the vmId.
     put('/run/skerry-product-uuid', "$p{vm}\n", 0400);
-    run('mount', '--bind', '/run/skerry-product-uuid', '/sys/class/dmi/id/product_uuid');
+    my ($from, $to) = ('/run/skerry-product-uuid', '/sys/class/dmi/id/product_uuid');
+    kernel('mount', 165, $from, $to, 0, 0x1000, 0);
 }
 
 sub interface {
@@ -57,13 +72,28 @@ sub interface {
     die "no interface has the address $p{template_mac}\n";
 }
 
-# The address is set at once; DHCP follows by itself when the link comes up, and confirms it.
+# 17: EEXIST, of a route that is there already.
+sub ask_network {
+    my ($socket, $request, $what, $argument) = @_;
+    return ioctl($socket, $request, $argument) || $! == 17 || die "$what: $!\n";
+}
+
+sub inet { return pack('SxxC4x8', 2, split /\./, $_[0]) }
+
+# The address is set at once; DHCP follows by itself when the link comes up, and confirms it. netdevice(7), rtentry in
+# linux/route.h.
 sub connect_it {
     my $name = interface();
-    run('ip', 'link', 'set', 'dev', $name, 'address', $p{mac});
-    run('ip', 'link', 'set', 'dev', $name, 'up');
-    run('ip', 'address', 'replace', $p{address}, 'dev', $name);
-    run('ip', 'route', 'replace', 'default', 'via', $p{gateway}, 'dev', $name, 'metric', '4096');
+    my ($address, $bits) = split m{/}, $p{address};
+    my $mask = join '.', unpack('C4', pack('N', 0xffffffff << (32 - $bits) & 0xffffffff));
+    socket(my $socket, 2, 2, 0) or die "socket: $!\n";
+    my $mac = pack('H12', $p{mac} =~ tr/://dr);
+    ask_network($socket, 0x8924, 'SIOCSIFHWADDR', pack('a16Sa6x16', $name, 1, $mac));
+    ask_network($socket, 0x8914, 'SIOCSIFFLAGS', pack('a16sx22', $name, 0x1003));
+    ask_network($socket, 0x8916, 'SIOCSIFADDR', pack('a16a16x8', $name, inet($address)));
+    ask_network($socket, 0x891c, 'SIOCSIFNETMASK', pack('a16a16x8', $name, inet($mask)));
+    my $default = pack('x8a16a16a16Sx6x16sx6px24', inet('0.0.0.0'), inet($p{gateway}), inet('0.0.0.0'), 3, 4097, $name);
+    ask_network($socket, 0x890b, 'SIOCADDRT', $default);
 }
 
 # useradd(8) takes a second of an emulated CPU. The image has no user with this id, and its files are not in use.
@@ -98,14 +128,11 @@ sub join_groups {
 }
 
 reseed();
-my $keys = host_keys();
-run('date', '--utc', '--set', "\@$p{time}");
+set_clock();
 name_it();
 connect_it();
 admin();
-waitpid $keys, 0;
-die "ssh-keygen failed with $?\n" if $?;
-kill 'HUP', content('/run/sshd.pid') =~ /^(\d+)$/m or die "sshd does not run\n";
+host_key();
 
 # cloud-init has nothing to do in a clone but to run the user's custom data. Its keys are made, so it must not make them
 # again; and without custom data it has no instance to come back to at the next boot, so it is turned off.
@@ -116,6 +143,8 @@ else {
     put('/etc/cloud/cloud-init.disabled', "This machine continued from a template, complete with its identity.\n");
 }
 
-# The rest can wait for the first login.
-my @later = ('/bin/sh', '-c', $p{later}, 'first-boot', $p{custom} ? 'custom' : '');
-run('systemd-run', '--quiet', '--no-block', '--unit=skerry-first-boot', '--nice=5', @later);
+# The rest can wait for the first login, and yields to it.
+our ($resident, @later);
+my @unit = ('--quiet', '--no-block', '--unit=skerry-first-boot', $p{custom} ? '--nice=5' : '-pCPUSchedulingPolicy=idle');
+@later = ('systemd-run', @unit, '/bin/sh', '-c', $p{later}, 'first-boot', $p{custom} ? 'custom' : '');
+system(@later) == 0 or die "$later[0] failed with $?\n" if !$resident;

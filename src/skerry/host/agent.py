@@ -303,8 +303,8 @@ class Agent:
             return False
         if vm.fork_of is not None:
             started = self._checkpoints.fork(vm, self._spec.vnets, taps)
-        else:
-            started = self._warm is not None and self._warm.start(vm, self._spec.vnets, taps)
+        elif started := self._warm is not None and self._warm.start(vm, self._spec.vnets, taps):
+            self._login.trust(vm.id)
         if started:
             self.guests.report_health(vm.ports[0], "Ready", "")
         return started

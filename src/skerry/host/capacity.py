@@ -15,7 +15,7 @@ MEMORY_HEADROOM = GIB
 def measure(accelerator: Literal["kvm", "tcg", "fake"], meminfo: Path = Path("/proc/meminfo")) -> HostCapacity:
     """CPUs this process may use and memory less a headroom of 1 GiB; `disk_bytes` is left 0."""
     cpus = len(os.sched_getaffinity(0))
-    memory = max(_total_memory(meminfo.read_text()) - MEMORY_HEADROOM, 0)
+    memory = max(total_memory(meminfo) - MEMORY_HEADROOM, 0)
     return HostCapacity(cpus=cpus, memory_bytes=memory, disk_bytes=0, accelerator=accelerator)
 
 
@@ -24,6 +24,7 @@ def free_gib(free_bytes: Callable[[], int]) -> int:
     return free_bytes() // GIB * GIB
 
 
-def _total_memory(meminfo: str) -> int:
-    line = next(line for line in meminfo.splitlines() if line.startswith("MemTotal:"))
+def total_memory(meminfo: Path = Path("/proc/meminfo")) -> int:
+    """All of the host's memory, in bytes."""
+    line = next(line for line in meminfo.read_text().splitlines() if line.startswith("MemTotal:"))
     return int(line.split()[1]) * 1024

@@ -1,5 +1,6 @@
 """Agents put together: one on this machine's QEMU, network and disks, or one on fakes."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -17,13 +18,25 @@ from skerry.hostspec.client import SpecSource
 
 log = structlog.get_logger()
 
+
+@dataclass(frozen=True)
+class WarmOptions:
+    """Of warm starts. `memory_gib` and `disk_gib`: what templates may take at most; None: a share of the host."""
+
+    on: bool = True
+    memory_gib: float | None = None
+    disk_gib: float | None = None
+
+
 FAKE_CAPACITY = HostCapacity(cpus=32, memory_bytes=128 * GIB, disk_bytes=0, accelerator="fake")
 
 
-def real_agent(state: Path, source: SpecSource, accel: Literal["auto", "kvm", "tcg"], *, warm: bool = True) -> Agent:
+def real_agent(
+    state: Path, source: SpecSource, accel: Literal["auto", "kvm", "tcg"], warm: WarmOptions = WarmOptions()
+) -> Agent:
     """An agent on QEMU, the routed network and qcow2 disks under `state`; guests that run there are adopted.
 
-    `warm`: new VMs may start from templates, and templates are made.
+    `warm`: whether new VMs may start from templates, which are made then, and what these may take.
 
     Raises HostError when the host lacks something that `skerry doctor` names. Call `start()` on what it returns.
     """
@@ -33,6 +46,7 @@ def real_agent(state: Path, source: SpecSource, accel: Literal["auto", "kvm", "t
     from skerry.host.compute.qemu.driver import QemuCompute
     from skerry.host.network.routed import RoutedNetwork
     from skerry.host.storage.qcow2 import Qcow2Storage
+    from skerry.host.warm.limits import Limits
     from skerry.host.warm.starts import TemplateStarts
     from skerry.host.warm.templates import Templates
 
@@ -43,9 +57,9 @@ def real_agent(state: Path, source: SpecSource, accel: Literal["auto", "kvm", "t
     storage = Qcow2Storage(state)
     network = RoutedNetwork(state, guests)
     compute = QemuCompute(vms, choice.accelerator, network.guests_netns)
-    templates = Templates(state)
+    templates = Templates(state, Limits.of(state, warm.memory_gib, warm.disk_gib))
     templates.sweep()
-    starts = TemplateStarts(templates, compute, network, storage) if warm else None
+    starts = TemplateStarts(templates, compute, network, storage) if warm.on else None
     capacity = measure(choice.accelerator)
     return Agent(source, compute, network, storage, NoCheckpoints(), guests=guests, capacity=capacity, warm=starts)
 

@@ -56,3 +56,12 @@ def test_a_guest_without_ssh_is_ready_after_the_wait(monkeypatch: pytest.MonkeyP
     watch.health("vm", "nic", "ready")
     assert guest.changed.wait(10)
     assert watch.health("vm", "nic", "ready") == "ready"
+
+
+def test_a_guest_that_is_known_to_let_people_in_is_ready_at_once() -> None:
+    guest = Guest()
+    watch = LoginWatch(guest.greets, guest.changed.set)
+    watch.health("vm", "nic", "pending")
+    watch.trust("vm")
+    assert watch.health("vm", "nic", "ready") == "ready"
+    assert not guest.asked.is_set()

@@ -19,6 +19,7 @@ class Clone:
     """An Origin: the template's memory, and its `state` as an open file.
 
     `identity` is the script that makes the guest its own; `grow` the size of its disk if that differs.
+    `resident`: an interpreter waits in it for the script, as in every template; else one is started.
     `phases`: seconds from the start of the restore to the end of each phase.
     """
 
@@ -26,6 +27,7 @@ class Clone:
     state: int
     identity: bytes
     grow: int | None
+    resident: bool = True
     phases: dict[str, float] = field(default_factory=dict)
 
     def wake(self, monitor: Monitor, agent: Path) -> None:
@@ -40,7 +42,10 @@ class Clone:
             channel.wait(AGENT_SECONDS)
             answered = time.monotonic() - began
             monitor.execute("set_link", {"name": "nic0", "up": True})
-            channel.run("/usr/bin/perl", self.identity, IDENTITY_SECONDS)
+            if self.resident:
+                channel.hand_over(self.identity, IDENTITY_SECONDS)
+            else:
+                channel.run("/usr/bin/perl", self.identity, IDENTITY_SECONDS)
         self.phases = {"restored": restored, "agent": answered, "identity": time.monotonic() - began}
 
 

@@ -15,9 +15,13 @@ from skerry.host.compute.qemu.qmp import connected
 from skerry.host.errors import HostError
 
 SYNC_SECONDS = 1.0
-POLL_SECONDS = 0.05
+ANSWER_SECONDS = 15.0  # to what takes the guest no time
+POLL_SECONDS, READ_SECONDS = 0.05, 0.02
 MOST_BYTES = 1 << 20
 WORDS = 400  # of a script's output, in an error
+SCRIPT, OUTCOME = "/run/skerry/script", "/run/skerry/outcome"
+DONE = "done\n"
+PART_BYTES = 1 << 14  # a pipe takes four of these at once
 
 
 class GuestAgent:
@@ -57,13 +61,50 @@ class GuestAgent:
             time.sleep(POLL_SECONDS)
         raise HostError(f"{program} did not end in the guest within {seconds:g} s")
 
-    def _ask(self, command: str, arguments: dict[str, Any], seconds: float) -> dict[str, Any]:
+    def hand_over(self, script: bytes, seconds: float) -> None:
+        """Give `script` to the interpreter that waits in a template (guest/resident.pl), which runs it.
+
+        Raises HostError for a script that fails, or takes longer than `seconds`.
+        """
+        handle = self._open(SCRIPT, "w", ANSWER_SECONDS)
+        for start in range(0, len(script), PART_BYTES):
+            part = base64.b64encode(script[start : start + PART_BYTES]).decode()
+            self._ask("guest-file-write", {"handle": handle, "buf-b64": part})
+        self._ask("guest-file-close", {"handle": handle})
+        outcome = self._open(OUTCOME, "r", ANSWER_SECONDS)
+        if (said := self._read(outcome, len(DONE), seconds)) != DONE:
+            said += self._read(outcome, WORDS, SYNC_SECONDS)
+            raise HostError(f"the guest could not be made its own: {_printable(said) or 'it said nothing in time'}")
+
+    def _open(self, path: str, mode: str, seconds: float) -> object:
+        return self._answer("guest-file-open", {"path": path, "mode": mode}, seconds)
+
+    def _read(self, handle: object, count: int, seconds: float) -> str:
+        """What somebody writes into a pipe within `seconds`, at most `count` bytes.
+
+        The agent loses what is there when it is asked for more than that, which is an error.
+        """
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            with suppress(HostError):
+                found = self._ask("guest-file-read", {"handle": handle, "count": count})
+                if text := _decoded(found.get("buf-b64")):
+                    return text
+            time.sleep(READ_SECONDS)
+        return ""
+
+    def _ask(self, command: str, arguments: dict[str, Any], seconds: float = ANSWER_SECONDS) -> dict[str, Any]:
+        found = self._answer(command, arguments, seconds)
+        if not isinstance(found, dict):
+            raise HostError(f"the guest agent's answer to {command} makes no sense: {str(found)[:WORDS]}")
+        return found
+
+    def _answer(self, command: str, arguments: dict[str, Any], seconds: float) -> object:
         self._send(command, arguments)
         answer = self._receive(seconds)
-        found = answer.get("return")
-        if not isinstance(found, dict):
+        if "return" not in answer:
             raise HostError(f"the guest agent refused {command}: {str(answer)[:WORDS]}")
-        return found
+        return answer["return"]
 
     def _send(self, command: str, arguments: dict[str, Any]) -> None:
         self._socket.settimeout(SYNC_SECONDS)
@@ -102,9 +143,12 @@ class GuestAgent:
 def _output(program: str, status: dict[str, Any], *, check: bool) -> str:
     out, err = (_decoded(status.get(name)) for name in ("out-data", "err-data"))
     if check and status.get("exitcode") != 0:
-        said = "".join(c if c.isprintable() else " " for c in (err or out)[-WORDS:])
-        raise HostError(f"{program} failed in the guest with {status.get('exitcode')}: {said.strip()}")
+        raise HostError(f"{program} failed in the guest with {status.get('exitcode')}: {_printable(err or out)}")
     return out
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else " " for c in text[-WORDS:]).strip()
 
 
 def _decoded(data: object) -> str:

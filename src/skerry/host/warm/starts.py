@@ -14,11 +14,9 @@ from queue import SimpleQueue
 
 import structlog
 
-from skerry import __version__
 from skerry.host.compute.driver import DiskFile
 from skerry.host.compute.qemu.argv import Memory
 from skerry.host.compute.qemu.driver import QemuCompute
-from skerry.host.compute.qemu.machine_types import version
 from skerry.host.errors import HostError
 from skerry.host.network.routed import RoutedNetwork
 from skerry.host.storage.headers import read_qcow2
@@ -26,6 +24,7 @@ from skerry.host.storage.qcow2 import Qcow2Storage
 from skerry.host.warm.clone import Clone
 from skerry.host.warm.identity import SEED_BYTES, Place, personalise
 from skerry.host.warm.maker import Maker
+from skerry.host.warm.setting import setting
 from skerry.host.warm.templates import Key, Template, Templates
 from skerry.hostspec import VmSpec, VnetSpec
 
@@ -41,7 +40,7 @@ class TemplateStarts:
         self, templates: Templates, compute: QemuCompute, network: RoutedNetwork, storage: Qcow2Storage
     ) -> None:
         self._templates, self._compute, self._network, self._storage = templates, compute, network, storage
-        self._setting = f"{compute.accelerator} {version()} {compute.machine_type} skerry {__version__}"
+        self._setting = setting(compute.accelerator, compute.machine_type, compute.setting.binary)
         self._wanted: SimpleQueue[tuple[Key, DiskFile] | None] = SimpleQueue()
         self._tried: set[Key] = set()
         self._known: set[str] = set()

@@ -10,7 +10,7 @@ import shutil
 import threading
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Literal
@@ -23,19 +23,21 @@ from skerry.host.compute.qemu.firmware import VARIABLES
 from skerry.host.errors import HostError
 from skerry.host.files import sync, write_atomically
 from skerry.host.storage.headers import read_qcow2
+from skerry.host.warm.limits import Limits
 
 log = structlog.get_logger()
 
 CHUNK = 1 << 20
+BLOCK = 512  # stat(2): what st_blocks counts
 DETAILS, RAM, STATE, DISK = "template.json", "ram", "state", "disk.qcow2"
-MOST = 8  # templates kept; the least recently used goes first
+
+
+class TooLarge(HostError):
+    """A template that would take more than it may. It isn't damaged."""
 
 
 class Key(msgspec.Struct, frozen=True):
-    """What a VM must have in common with a template to be its clone.
-
-    `setting`: accelerator, QEMU's version, machine type and Skerry's version, as text.
-    """
+    """What a VM must have in common with a template to be its clone. `setting`: see setting.py."""
 
     image: str
     vcpus: int
@@ -56,19 +58,34 @@ class Template(msgspec.Struct, frozen=True):
 
 
 class Templates:
-    """Finds, keeps and drops them. Safe to use from several threads."""
+    """Finds, keeps and drops them. Safe to use from several threads.
 
-    def __init__(self, state: Path) -> None:
+    Within `limits`: the least recently used lose their place in memory, or go.
+    """
+
+    def __init__(self, state: Path, limits: Limits) -> None:
         self.folder = state / "templates"
+        self.limits = limits
         self._disks = state / "disks"
         self._lock = threading.Lock()
-        self._memory: dict[str, int] = {}
+        self._memory: dict[str, int] = {}  # the least recently used first
         self.folder.mkdir(mode=0o700, exist_ok=True)
+
+    def list(self) -> Sequence[Template]:
+        """Those that may be used."""
+        return list(self._read())
 
     def find(self, key: Key) -> Template | None:
         """The newest template for `key`."""
-        fitting = [template for template in self._list() if template.key == key]
+        fitting = [template for template in self._read() if template.key == key]
         return max(fitting, key=lambda template: template.made, default=None)
+
+    def used(self, template: Template) -> tuple[int, int]:
+        """The bytes that a template takes of memory and of disk."""
+        with self._lock:
+            descriptor = self._memory.get(template.id)
+            memory = os.fstat(descriptor).st_blocks * BLOCK if descriptor is not None else 0
+        return memory, self._disk_bytes(template.id)
 
     def disk(self, template: Template) -> Path:
         """The frozen disk that clones' disks are overlays of."""
@@ -81,18 +98,22 @@ class Templates:
     def open(self, template: Template) -> tuple[int, int]:
         """Descriptors of its memory and of its state, the caller's to close.
 
-        Raises HostError for a damaged one, which is dropped.
+        Raises HostError for a damaged one, which is dropped, and for one that is larger than the limit.
         """
         path = self.folder / template.id
         with self._lock:
             try:
                 if template.id not in self._memory:
+                    self._make_room(_blocks(path / RAM))
                     self._memory[template.id] = _load(path / RAM, template)
+                self._memory[template.id] = self._memory.pop(template.id)  # the most recently used one from now on
                 if _checksum(path / STATE) != template.checksums[1]:
                     raise HostError(f"{path / STATE} is damaged")
                 with suppress(FileNotFoundError):  # on trial
                     os.utime(path / DETAILS)
                 return os.dup(self._memory[template.id]), os.open(path / STATE, os.O_RDONLY | os.O_CLOEXEC)
+            except TooLarge:
+                raise
             except (OSError, HostError) as error:
                 self._drop(template.id, str(error))
                 raise HostError(f"template {template.id} can't be used: {error}") from error
@@ -114,7 +135,15 @@ class Templates:
         return template
 
     def approve(self, template: Template) -> None:
-        """Let it be found from now on; the least recently used goes when there are too many."""
+        """Let it be found from now on; the least recently used go when together they take too much of the disk.
+
+        Raises TooLarge when it does so alone, and drops it.
+        """
+        if (size := self._disk_bytes(template.id)) > self.limits.disk_bytes:
+            self.drop(template, "it is larger than the limit")
+            raise TooLarge(
+                f"a template of {size >> 20} MiB is over the limit of {self.limits.disk_bytes >> 20} MiB of disk"
+            )
         write_atomically(self.folder / template.id / DETAILS, msgspec.json.encode(template))
         self._keep_few(template)
 
@@ -145,7 +174,20 @@ class Templates:
                 os.close(descriptor)
             self._memory.clear()
 
-    def _list(self) -> Iterator[Template]:
+    def _make_room(self, size: int) -> None:
+        """Let go of the memory of others until `size` bytes fit. Clones that run keep theirs."""
+        most = self.limits.memory_bytes
+        if size > most:
+            raise TooLarge(f"a template of {size >> 20} MiB is over the limit of {most >> 20} MiB of memory")
+        while self._memory and size + sum(os.fstat(fd).st_blocks * BLOCK for fd in self._memory.values()) > most:
+            os.close(self._memory.pop(next(iter(self._memory))))
+
+    def _disk_bytes(self, identifier: str) -> int:
+        with suppress(FileNotFoundError):
+            return sum(_blocks(path) for path in (self.folder / identifier).iterdir())
+        return 0
+
+    def _read(self) -> Iterator[Template]:
         for path in self.folder.glob(f"[!.]*/{DETAILS}"):
             try:
                 yield msgspec.json.decode(path.read_bytes(), type=Template)
@@ -153,11 +195,13 @@ class Templates:
                 log.warning("not a template", path=str(path), error=str(error))
 
     def _keep_few(self, newest: Template) -> None:
-        """At most MOST, and one per key."""
-        others = [template for template in self._list() if template.id != newest.id]
+        """One per key, and no more than the disk's limit."""
+        others = [template for template in self._read() if template.id != newest.id]
         others.sort(key=lambda t: (self.folder / t.id / DETAILS).stat().st_mtime, reverse=True)
-        for place, template in enumerate(others):
-            if template.key == newest.key or place >= MOST - 1:
+        taken = self._disk_bytes(newest.id)
+        for template in others:
+            taken += self._disk_bytes(template.id)
+            if template.key == newest.key or taken > self.limits.disk_bytes:
                 self.drop(template, "a newer one took its place")
 
     def _drop(self, identifier: str, why: str) -> None:
@@ -177,6 +221,11 @@ class Templates:
             backing = read_qcow2(path).backing
             if backing and backing.startswith("../templates/"):
                 yield Path(backing).parent.name
+
+
+def _blocks(path: Path) -> int:
+    """The bytes that a file takes, holes left out."""
+    return path.stat().st_blocks * BLOCK
 
 
 def new_memory(size: int) -> int:

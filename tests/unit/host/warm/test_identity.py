@@ -54,19 +54,31 @@ def test_passwords_open_ssh_only_where_they_are_meant_to(password_hash: str | No
     assert (found["password_hash"], found["password_login"]) == (password_hash or "", login)
 
 
-def test_two_clones_are_told_different_machine_ids() -> None:
+def test_two_clones_are_told_different_machine_ids_and_keys() -> None:
     provisioning = Provisioning(hostname="web", admin_username="me")
     scripts = [personalise("id", provisioning, PLACE, template_mac="x", seed=b"s") for _ in range(2)]
-    first, second = (told(script)["machine_id"] for script in scripts)
-    assert first != second
-    assert re.fullmatch(r"[0-9a-f]{32}", first)
+    first, second = map(told, scripts)
+    assert first["machine_id"] != second["machine_id"]
+    assert re.fullmatch(r"[0-9a-f]{32}", first["machine_id"])
+    assert first["host_key"] != second["host_key"]
+
+
+def test_the_host_key_is_one_that_ssh_reads(tmp_path: Path) -> None:
+    found = told(
+        personalise("id", Provisioning(hostname="web", admin_username="me"), PLACE, template_mac="x", seed=b"")
+    )
+    (tmp_path / "key").write_text(found["host_key"])
+    (tmp_path / "key").chmod(0o600)
+    public = subprocess.run(["ssh-keygen", "-y", "-f", tmp_path / "key"], capture_output=True, text=True, check=True)
+    assert public.stdout == found["host_key_public"]
 
 
 def test_the_scripts_are_sound() -> None:
     provisioning = Provisioning(hostname="web", admin_username="me")
     script = personalise("id", provisioning, PLACE, template_mac="x", seed=b"s")
-    perl = subprocess.run(["perl", "-c", "-"], input=script, capture_output=True, check=False)
-    assert (perl.returncode, perl.stderr) == (0, b"- syntax OK\n")
+    for text in (script, (GUEST / "resident.pl").read_bytes()):
+        perl = subprocess.run(["perl", "-c", "-"], input=text, capture_output=True, check=False)
+        assert (perl.returncode, perl.stderr) == (0, b"- syntax OK\n")
     for text in (prepare(), (GUEST / "first_boot.sh").read_bytes()):
         shell = subprocess.run(["sh", "-n"], input=text, capture_output=True, check=False)
         assert shell.returncode == 0, shell.stderr

@@ -8,20 +8,22 @@ import msgspec
 import pytest
 
 from skerry.host.errors import HostError
+from skerry.host.warm.limits import Limits
 from skerry.host.warm.templates import (
     DETAILS,
     DISK,
-    MOST,
     RAM,
     STATE,
     Key,
     Template,
     Templates,
+    TooLarge,
     new_memory,
     save_memory,
 )
 
 MIB = 1 << 20
+AMPLE = Limits(1 << 40, 1 << 40)
 KEY = Key("debian-12-abc", 1, 8 * MIB, "bios", "tcg")
 CONTENT = {0: b"first", 3 * MIB + 17: b"middle", 8 * MIB - 4: b"last"}
 
@@ -29,7 +31,7 @@ CONTENT = {0: b"first", 3 * MIB + 17: b"middle", 8 * MIB - 4: b"last"}
 @pytest.fixture
 def templates(tmp_path: Path) -> Templates:
     (tmp_path / "disks").mkdir()
-    return Templates(tmp_path)
+    return Templates(tmp_path, AMPLE)
 
 
 def make(templates: Templates, key: Key = KEY, name: str = "11111111-1111-4111-8111-111111111111") -> Template:
@@ -125,15 +127,48 @@ def test_a_newer_one_takes_the_older_one_s_place(templates: Templates) -> None:
     assert [path.name for path in templates.folder.iterdir()] == [newer.id]
 
 
-def test_the_least_recently_used_goes_first(templates: Templates) -> None:
-    made = []
-    for number in range(MOST + 1):
+def test_the_least_recently_used_goes_first(tmp_path: Path) -> None:
+    (tmp_path / "disks").mkdir()
+    one = make(Templates(tmp_path, AMPLE))
+    room = sum(path.stat().st_blocks * 512 for path in (tmp_path / "templates" / one.id).iterdir())
+    templates, made = Templates(tmp_path, Limits(AMPLE.memory_bytes, 3 * room + room // 2)), [one]
+    os.utime(templates.folder / one.id / DETAILS, (1000, 1000))  # old, but used lately
+    for number in range(1, 4):
         key = msgspec.structs.replace(KEY, vcpus=number + 1)
         made.append(make(templates, key, f"{number:08x}-1111-4111-8111-111111111111"))
-        os.utime(templates.folder / made[-1].id / DETAILS, (number, number + 1000 * (number == 0)))
-    assert templates.find(made[0].key) == made[0]
-    assert templates.find(made[1].key) is None
-    assert templates.find(made[-1].key) == made[-1]
+        os.utime(templates.folder / made[-1].id / DETAILS, (number, number))
+    assert [templates.find(template.key) == template for template in made] == [True, False, True, True]
+
+
+def test_one_that_is_over_the_disk_s_limit_is_never_used(tmp_path: Path) -> None:
+    (tmp_path / "disks").mkdir()
+    templates = Templates(tmp_path, Limits(AMPLE.memory_bytes, MIB))
+    with pytest.raises(TooLarge, match="over the limit of 1 MiB of disk"):
+        make(templates)
+    assert not list(templates.folder.iterdir())
+
+
+def test_memory_is_that_of_those_used_last(tmp_path: Path) -> None:
+    (tmp_path / "disks").mkdir()
+    templates = Templates(tmp_path, Limits(7 * MIB, AMPLE.disk_bytes))
+    made = [
+        make(templates, msgspec.structs.replace(KEY, vcpus=n), f"{n:08x}-1111-4111-8111-111111111111")
+        for n in (1, 2, 3)
+    ]
+    for template in (made[0], made[1], made[0], made[2]):
+        for descriptor in templates.open(template):
+            os.close(descriptor)
+    assert [bool(templates.used(template)[0]) for template in made] == [True, False, True]
+    templates.close()
+
+
+def test_one_that_is_over_the_memory_s_limit_is_kept_and_not_used(tmp_path: Path) -> None:
+    (tmp_path / "disks").mkdir()
+    templates = Templates(tmp_path, Limits(MIB, AMPLE.disk_bytes))
+    template = make(templates)
+    with pytest.raises(TooLarge, match="over the limit of 1 MiB of memory"):
+        templates.open(template)
+    assert templates.find(KEY) == template
 
 
 def test_its_disk_stays_while_a_disk_needs_it(templates: Templates) -> None:

@@ -11,6 +11,7 @@ A QEMU that ends though nobody asked is started again, as Azure heals a VM whose
 of which had run for SOUND_SECONDS, it would only end again: then it stays stopped until it is ordered to start.
 """
 
+import asyncio
 import shutil
 import threading
 import time
@@ -38,6 +39,7 @@ log = structlog.get_logger()
 
 START_SECONDS, RECONNECT_SECONDS = 30.0, 5.0
 DIED = "the QEMU process ended unexpectedly"
+AFTER_LOGIN_SECONDS = 5.0  # a clone's first login comes before questions that can wait
 MOST_LOST, SOUND_SECONDS = 3, 600.0
 PANICKED = "the guest's kernel panicked; the serial log shows why"
 
@@ -239,7 +241,7 @@ class Guest:
         if origin is not None:
             assert self._monitor is not None
             origin.wake(self._monitor, self._folder / AGENT_SOCKET)
-            self._loop.spawn(self._ask_agent())
+            self._loop.spawn(self._ask_agent(AFTER_LOGIN_SECONDS))
         self._note(
             unborn=False,
             phases=dict(origin.phases) if origin else {},
@@ -306,7 +308,8 @@ class Guest:
             case {"event": "VSERPORT_CHANGE", "data": {"open": True}} if not self._record.unborn:
                 self._loop.spawn(self._ask_agent())
 
-    async def _ask_agent(self) -> None:
+    async def _ask_agent(self, after: float = 0.0) -> None:
+        await asyncio.sleep(after)
         version = await agent_version(self._folder / AGENT_SOCKET)
         if version is not None and version != self._record.agent_version:
             self._note(agent_version=version)

@@ -24,6 +24,11 @@ def parse_newest_q35(help_text: str) -> str:
     return found[1]
 
 
+def full_version(binary: str = BINARY) -> str:
+    """Its version with that of the distribution's package, as QEMU says it."""
+    return run([binary, "--version"]).decode().partition("\n")[0].strip()
+
+
 def version(binary: str = BINARY) -> tuple[int, int]:
     """QEMU's (major, minor) version."""
     found = re.search(r"version (\d+)\.(\d+)", run([binary, "--version"]).decode())
