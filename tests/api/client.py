@@ -15,6 +15,7 @@ from skerry.host.factory import fake_agent
 from skerry.host.guests import Guests
 from skerry.host.network.fake import FakeNetwork
 from skerry.host.storage.fake import FakeStorage
+from skerry.host.warm.fake import FakeWarmStarts
 from skerry.hostspec import VmSpec
 from skerry.hostspec.client import SpecSource
 
@@ -50,14 +51,17 @@ class FakeHost:
     network: FakeNetwork
     storage: FakeStorage
     checkpoints: FakeCheckpoints
+    warm: FakeWarmStarts
 
     @classmethod
     def of(cls, source: SpecSource) -> "FakeHost":
         """A fake host that has a Debian 12 image."""
         compute, network, storage = FakeCompute(), FakeNetwork(Path("/nonexistent"), Guests()), FakeStorage()
-        checkpoints = FakeCheckpoints(compute, storage)
-        agent = fake_agent(source, compute=compute, network=network, storage=storage, checkpoints=checkpoints)
-        return cls(agent, compute, network, storage, checkpoints)
+        checkpoints, warm = FakeCheckpoints(compute, storage), FakeWarmStarts()
+        agent = fake_agent(
+            source, compute=compute, network=network, storage=storage, checkpoints=checkpoints, warm=warm
+        )
+        return cls(agent, compute, network, storage, checkpoints, warm)
 
 
 class Arm:

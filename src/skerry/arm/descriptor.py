@@ -256,8 +256,17 @@ AnyType = ResourceType | EmbeddedType
 
 
 @dataclass(frozen=True)
+class Order:
+    """A POST at a view's path: what takes it up, what its body is decoded to, and what it answers (202)."""
+
+    run: Callable[["ViewContext", Any], Any]
+    body: type
+    answer: Any
+
+
+@dataclass(frozen=True)
 class View:
-    """A GET that belongs to no stored resource: `Microsoft.Compute/locations/{location}/vmSizes`.
+    """A GET that belongs to no stored resource: `Microsoft.Compute/locations/{location}/vmSizes`. `order`: and a POST.
 
     `path` is matched segment by segment without regard to case; `{x}` takes any segment and hands it over by name.
     """
@@ -266,6 +275,7 @@ class View:
     run: Callable[["ViewContext"], Any]
     answer: Any
     query: Sequence[Query] = ()
+    order: Order | None = None
 
 
 @dataclass(frozen=True)

@@ -115,6 +115,10 @@ class Routes:
     def _match_providers(self, parts: tuple[str, ...], *, tenant: bool = False) -> Call:
         if len(parts) <= 2:
             return _read(lambda _r, _w: self._providers(parts[1] if len(parts) == 2 else None))
+        registry = self._service.registry
+        view = registry.view(parts[1:])
+        if view is not None and view[0].order is not None and not tenant:
+            return Call(lambda request, work: self._view(request, work, parts[1:]), ("GET", "POST"))
         if len(parts) == 3 and not tenant:
             if parts[2].lower() == "register":
                 return Call(lambda _r, _w: self._providers(parts[1]), ("POST",))
@@ -122,8 +126,7 @@ class Routes:
         below = [part.lower() for part in parts]
         if len(parts) == 6 and below[2] == "locations" and below[4] in ("operations", "operationresults"):
             return Call(lambda request, work: self._operation(request, work, below[4], parts[5]), brief=True)
-        registry = self._service.registry
-        methods = ("GET",) if registry.view(parts[1:]) else registry.methods("")  # else it is refused by name
+        methods = ("GET",) if view else registry.methods("")  # else it is refused by name
         return Call(lambda request, work: self._view(request, work, parts[1:]), methods)
 
     def _match_group(self, request: ArmRequest, parts: tuple[str, ...], lower: list[str]) -> Call:
@@ -206,6 +209,9 @@ class Routes:
         view, named = found
         check_query(view.query, request.query)
         context = ViewContext(work, self._service, self._service.subscription, named, request.query, request.base_url)
+        if request.method == "POST" and view.order is not None:
+            body: Any = decode(parse_json(request.body), view.order.body)
+            return ArmResponse.of(view.order.run(context, body), 202)
         return ArmResponse.of(view.run(context))
 
     def _operation(self, request: ArmRequest, work: UnitOfWork, which: str, identifier: str) -> ArmResponse:

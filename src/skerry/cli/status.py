@@ -64,8 +64,18 @@ def _counts(work: dict[str, Any] | None) -> dict[str, Any]:
         "hosts": f"{hosts['count']}{silent}; {used}",
         "guests": guests or "none",
         "operations": f"{operations['inFlight']} in flight, {len(operations['stuck'])} stuck",
+        "templates": _templates(work["templates"]),
         "store": f"{kept['kind']}, schema {kept['schema']}, {kept['bytes'] >> 20} MiB",
     }
+
+
+def _templates(found: dict[str, int]) -> str:
+    if not found["memoryLimitBytes"]:
+        return "none: warm starts are off"
+    memory, disk = (
+        f"{found[f'{what}Bytes'] >> 20} of {found[f'{what}LimitBytes'] >> 20} MiB" for what in ("memory", "disk")
+    )
+    return f"{found['count']}; {memory} of memory, {disk} of disk"
 
 
 def _show_operations(operations: dict[str, Any]) -> None:

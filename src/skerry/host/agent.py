@@ -92,6 +92,8 @@ class Agent:
         self._login = LoginWatch(network.greets, self._wake.set)
         guests.changed = self._wake.set
         compute.on_event(lambda _: self._wake.set())
+        if warm is not None:
+            warm.on_change(self._wake.set)
 
     def start(self) -> None:
         """Begin to converge; returns at once."""
@@ -166,6 +168,8 @@ class Agent:
             due |= self._converge_vms(spec, self._compute.machines())
             due |= self._checkpointing.converge(spec)
             self._jobs.keep_failures(due)
+            if self._warm is not None:
+                self._warm.order(spec.templates)
             self._advance(spec)
             self._report(spec, self._compute.machines())
 
@@ -369,6 +373,7 @@ class Agent:
             images=tuple(self._storage.images()),
             checkpoints=tuple(self._checkpointing.observe(spec)),
             problems=tuple(self._problems()),
+            warm=self._warm.observe() if self._warm is not None else None,
         )
 
     def _observe_vm(self, vm: str, spec: VmSpec | None, machine: Machine | None) -> VmObserved:

@@ -13,6 +13,7 @@ from skerry.host.compute.fake import FakeCompute
 from skerry.host.guests import Guests
 from skerry.host.network.fake import FakeNetwork
 from skerry.host.storage.fake import FakeStorage
+from skerry.host.warm.fake import FakeWarmStarts
 from skerry.hostspec import HostCapacity
 from skerry.hostspec.client import SpecSource
 
@@ -72,6 +73,7 @@ def fake_agent(
     network: FakeNetwork | None = None,
     storage: FakeStorage | None = None,
     checkpoints: FakeCheckpoints | None = None,
+    warm: FakeWarmStarts | None = None,
 ) -> Agent:
     """An agent whose guests are imagined; they become ready at once. Give a fake to turn its knobs later."""
     guests = Guests()
@@ -80,4 +82,4 @@ def fake_agent(
     network = network or FakeNetwork(Path("/nonexistent"), guests)
     storage = storage or FakeStorage()
     checkpoints = checkpoints or FakeCheckpoints(compute, storage)
-    return Agent(source, compute, network, storage, checkpoints, guests=guests, capacity=capacity)
+    return Agent(source, compute, network, storage, checkpoints, guests=guests, capacity=capacity, warm=warm)

@@ -11,8 +11,10 @@ from skerry.hostspec.observed import (
     HostCapacity,
     ImageObserved,
     Observed,
+    TemplateObserved,
     VmObserved,
     VmPower,
+    WarmObserved,
 )
 from skerry.hostspec.spec import (
     CheckpointedDisk,
@@ -25,8 +27,10 @@ from skerry.hostspec.spec import (
     Provisioning,
     SecurityRule,
     SubnetSpec,
+    TemplateSpec,
     VmSpec,
     VnetSpec,
+    template_id,
 )
 
 __all__ = [
@@ -46,8 +50,12 @@ __all__ = [
     "Provisioning",
     "SecurityRule",
     "SubnetSpec",
+    "TemplateObserved",
+    "TemplateSpec",
     "VmObserved",
     "VmPower",
     "VmSpec",
     "VnetSpec",
+    "WarmObserved",
+    "template_id",
 ]

@@ -72,6 +72,31 @@ class ImageObserved(Struct, frozen=True):
     description: str = ""
 
 
+class TemplateObserved(Struct, frozen=True):
+    """A template for VMs of `image` and this size, tried and usable (`ready`), or one that was ordered.
+
+    `order`: the last one taken up. `message`: why it failed. `loaded_bytes`, `disk_bytes`: what it takes of the host.
+    """
+
+    id: str
+    image: str
+    vcpus: int
+    memory_bytes: int
+    state: Literal["making", "ready", "failed"]
+    order: int = 0
+    message: str = ""
+    loaded_bytes: int = 0
+    disk_bytes: int = 0
+
+
+class WarmObserved(Struct, frozen=True):
+    """The templates of a host, and what all of them together may take of its memory and its disk."""
+
+    templates: tuple[TemplateObserved, ...]
+    memory_limit_bytes: int
+    disk_limit_bytes: int
+
+
 class HostCapacity(Struct, frozen=True):
     """What a host can give: logical CPUs and bytes of memory and disk, the accelerator in use, and where it stands.
 
@@ -93,6 +118,7 @@ class Observed(Struct, frozen=True):
     """One report. `revision` is the spec revision whose network and disk part was applied but for `problems`; 0: none.
 
     A VM that is in the spec but missing in `vms` has not been looked at yet; one that is in neither is gone.
+    `warm`: None where warm starts are turned off.
     `problems`: (kind, id, message) of what could not be converged and is being tried again.
     """
 
@@ -103,3 +129,4 @@ class Observed(Struct, frozen=True):
     images: tuple[ImageObserved, ...] = ()
     checkpoints: tuple[CheckpointObserved, ...] = ()
     problems: tuple[tuple[str, str, str], ...] = ()
+    warm: WarmObserved | None = None

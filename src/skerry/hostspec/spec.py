@@ -165,6 +165,26 @@ class VmSpec(Struct, frozen=True):
     restore_generation: int = 0
 
 
+class TemplateSpec(Struct, frozen=True):
+    """An order to have a template for VMs of `image` and this size now. `order` rises with each; each is tried once.
+
+    `disk_bytes`: the smallest OS disk of a VM that is to continue from it.
+    """
+
+    id: str
+    image: str
+    vcpus: int
+    memory_bytes: int
+    firmware: Literal["bios", "uefi"]
+    disk_bytes: int
+    order: int
+
+
+def template_id(image: str, vcpus: int, memory_bytes: int, firmware: str) -> str:
+    """The id of the template for an image and a size."""
+    return f"{image}-{vcpus}x{memory_bytes >> 20}-{firmware}"
+
+
 class HostSpec(Struct, frozen=True):
     """Everything one host should have. An agent refuses a revision older than the one it has applied."""
 
@@ -173,3 +193,4 @@ class HostSpec(Struct, frozen=True):
     vnets: tuple[VnetSpec, ...] = ()
     disks: tuple[DiskSpec, ...] = ()
     checkpoints: tuple[CheckpointSpec, ...] = ()
+    templates: tuple[TemplateSpec, ...] = ()

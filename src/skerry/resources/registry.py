@@ -2,7 +2,7 @@
 
 from skerry.arm.registry import Registry
 from skerry.engine.steps import OperationKind
-from skerry.resources.admin import status
+from skerry.resources.admin import status, templates
 from skerry.resources.compute import catalogue, disk, image, ssh_public_key, virtual_machine
 from skerry.resources.insights import activity_log
 from skerry.resources.network import (
@@ -40,4 +40,4 @@ KINDS: dict[str, OperationKind] = {
 
 def build_registry() -> Registry:
     """The registry of all types and views."""
-    return Registry(TYPES, (*catalogue.VIEWS, *activity_log.VIEWS, *status.VIEWS))
+    return Registry(TYPES, (*catalogue.VIEWS, *activity_log.VIEWS, *status.VIEWS, *templates.VIEWS))

@@ -16,18 +16,26 @@ from skerry.hostspec import (
     HostSpec,
     ImageObserved,
     Observed,
+    TemplateSpec,
     VmObserved,
     VmSpec,
     VnetSpec,
+    WarmObserved,
 )
 from skerry.store.sql import Session, Statement, upsert
 from skerry.store.tables import host_observed, host_specs, hosts
 
-Spec = VmSpec | VnetSpec | DiskSpec | CheckpointSpec
-Kind = Literal["vm", "vnet", "disk", "checkpoint"]
+Spec = VmSpec | VnetSpec | DiskSpec | CheckpointSpec | TemplateSpec
+Kind = Literal["vm", "vnet", "disk", "checkpoint", "template"]
 T = TypeVar("T")
 SILENT_SECONDS = 30.0  # a host reports at least every ten
-KINDS: dict[type[Any], Kind] = {VmSpec: "vm", VnetSpec: "vnet", DiskSpec: "disk", CheckpointSpec: "checkpoint"}
+KINDS: dict[type[Any], Kind] = {
+    VmSpec: "vm",
+    VnetSpec: "vnet",
+    DiskSpec: "disk",
+    CheckpointSpec: "checkpoint",
+    TemplateSpec: "template",
+}
 Seen = dict[tuple[str, str], Any]  # (kind, id) → what was reported of it
 
 _HOST = hosts.c.id == bindparam("host")
@@ -113,6 +121,11 @@ _ALL_OBSERVED = Statement(
 _ONE_OBSERVED = Statement(select(host_observed.c.observed).where(_OBSERVED))
 _OBSERVE = Statement(upsert(host_observed))
 _FORGET = Statement(delete(host_observed).where(_OBSERVED))
+_WARM = Statement(
+    select(host_observed.c.host, host_observed.c.observed)
+    .where(host_observed.c.kind == "warm")
+    .order_by(host_observed.c.host)
+)
 # The images' ids one after the other by the index, then one row for each: a thousand hosts report the same ones.
 _IMAGES = Statement(
     text(
@@ -275,7 +288,8 @@ class Hosts:
             return tuple(msgspec.json.decode(text, type=model) for found, text in rows if found == kind)
 
         disks, checkpoints = of("disk", DiskSpec), of("checkpoint", CheckpointSpec)
-        return HostSpec(self.revision(host), of("vm", VmSpec), of("vnet", VnetSpec), disks, checkpoints)
+        templates = of("template", TemplateSpec)
+        return HostSpec(self.revision(host), of("vm", VmSpec), of("vnet", VnetSpec), disks, checkpoints, templates)
 
     def record(self, host: str, report: Observed) -> bool:
         """Store what changed since the host's last report; True when anything but the time did."""
@@ -349,9 +363,17 @@ class Hosts:
         """Place no VM any more on hosts whose ids don't lie between these two: whoever worked for them doesn't run."""
         self._session.run(_RETIRE, {"first": first, "last": last})
 
+    def image(self, host: str, identifier: str) -> ImageObserved | None:
+        """An image that the host has."""
+        return self._observed(host, "image", identifier, ImageObserved)
+
     def images(self) -> Sequence[ImageObserved]:
         """The images that any host has, by id."""
         return [msgspec.json.decode(text, type=ImageObserved) for (text,) in self._session.rows(_IMAGES)]
+
+    def warm(self) -> Mapping[str, WarmObserved]:
+        """The templates of each host where warm starts are on."""
+        return {host: msgspec.json.decode(text, type=WarmObserved) for host, text in self._session.rows(_WARM)}
 
     def _observed(self, host: str, kind: str, identifier: str, model: type[T]) -> T | None:
         row = self._session.first(_ONE_OBSERVED, {"host": host, "kind": kind, "object": identifier})
@@ -364,6 +386,7 @@ _MODELS: dict[str, Any] = {
     "checkpoint": CheckpointObserved,
     "image": ImageObserved,
     "problem": tuple[str, str, str],
+    "warm": WarmObserved,
 }
 
 
@@ -378,6 +401,7 @@ def _seen_in(report: Observed) -> Seen:
         **{("checkpoint", checkpoint.id): checkpoint for checkpoint in report.checkpoints},
         **{("image", image.id): image for image in report.images},
         **{("problem", f"{kind}:{name}"): (kind, name, message) for kind, name, message in report.problems},
+        **({("warm", "warm"): report.warm} if report.warm else {}),
     }
 
 

@@ -125,7 +125,7 @@ host_specs = Table(
     "host_specs",
     metadata,
     Column("host", String, ForeignKey("hosts.id"), primary_key=True),
-    Column("kind", String, primary_key=True),  # vm, vnet, disk, checkpoint
+    Column("kind", String, primary_key=True),  # vm, vnet, disk, checkpoint, template
     Column("id", String, primary_key=True),
     Column("spec", LargeBinary, nullable=False),
     Column("revision", BigInteger, nullable=False, server_default="0"),  # of the host's spec, when this came or changed
@@ -136,7 +136,7 @@ host_observed = Table(
     "host_observed",
     metadata,
     Column("host", String, ForeignKey("hosts.id"), primary_key=True),
-    Column("kind", String, primary_key=True),  # vm, disk, checkpoint, image, problem
+    Column("kind", String, primary_key=True),  # vm, disk, checkpoint, image, problem, warm
     Column("id", String, primary_key=True),
     Column("observed", LargeBinary, nullable=False),
     Column("power", String, nullable=False, server_default=""),  # of a VM

@@ -20,7 +20,10 @@ POLLS = 2
 
 @dataclass
 class Cloud:
-    """Resources by lower-case path. Changes end after two polls; `refuse` and `fail` map a path's end to an error."""
+    """Resources by lower-case path. Changes end after two polls; `refuse` and `fail` map a path's end to an error.
+
+    `views`, `orders`: what a GET and a POST of a path answer.
+    """
 
     state: Path
     identity: Identity
@@ -31,6 +34,7 @@ class Cloud:
     fail: dict[str, str] = field(default_factory=dict)
     serial: bytes = b""
     views: dict[str, Any] = field(default_factory=dict)
+    orders: dict[str, Any] = field(default_factory=dict)
     tokens_issued: int = 0
 
     def group(self, name: str = "default") -> str:
@@ -54,6 +58,8 @@ class Cloud:
                 return JSONResponse({"error": {"code": "Refused", "message": message}}, 409)
         if request.method == "GET":
             return self._read(path, request)
+        if path.lower() in self.orders:
+            return JSONResponse(self.orders[path.lower()], 202)
         return await self._change(request, path)
 
     def _read(self, path: str, request: Request) -> Response:

@@ -47,7 +47,7 @@ def test_every_command_is_there_and_says_what_it_does(group: click.Group) -> Non
 def test_the_contract_has_its_commands() -> None:
     assert set(COMMANDS) == {"up", "down", "status", "doctor", "env", "backup", "restore", "image", "vm"}
     image = import_module("skerry.cli.image").image
-    assert set(image.commands) == {"build", "list", "import", "alias", "remove"}
+    assert set(image.commands) == {"build", "list", "import", "alias", "remove", "warm"}
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,13 @@ WORK = {
     "hosts": {"count": 2, "silent": 1, "silentNames": ["far"], "usedVcpus": 1, "usedMemoryBytes": 1 << 30},
     "guests": {"running": 1},
     "database": {"kind": "sqlite", "schema": "0002", "bytes": 1 << 20},
+    "templates": {
+        "count": 2,
+        "memoryBytes": 300 << 20,
+        "memoryLimitBytes": 3 << 30,
+        "diskBytes": 500 << 20,
+        "diskLimitBytes": 10 << 30,
+    },
 }
 EXPLAINED: dict[str, Any] = {
     "name": "web",
@@ -75,7 +82,14 @@ def test_status_tells_what_is_in_flight_and_why_it_is_stuck(cloud: Cloud, skerry
     cloud.views[status_path(cloud)] = WORK
     shown = skerry("status")
     assert shown.exit_code == 0
-    for words in ("1 in flight, 1 stuck", "2, 1 silent: far", "1 running", "await_running", "'far' reports no more"):
+    for words in (
+        "1 in flight, 1 stuck",
+        "2, 1 silent: far",
+        "1 running",
+        "2; 300 of 3072 MiB of memory",
+        "await_running",
+        "'far' reports no more",
+    ):
         assert words in shown.stdout
     assert answer(skerry("status", "-o", "json"))["work"]["operations"]["inFlight"] == 1
 

@@ -233,6 +233,11 @@ class _Document:
             "parameters": [reference("subscriptionId"), *(reference(name) for name in names)],
             "get": operation(identifier, view.path, answers, [query_parameter(q) for q in view.query]),
         }
+        if view.order is not None:
+            taken = {"202": answer("It is taken up", self._schemas.of(view.order.answer)), **errors(ACT)}
+            body = self._schemas.of(view.order.body, "Body")
+            post = operation(f"{identifier}_Order", f"Order at {view.path}", taken, [], body)
+            self._paths[f"{SUBSCRIPTION}/providers/{view.path}"]["post"] = post
 
     # -- paths and the names in them
 
@@ -278,7 +283,9 @@ def _types(registry: Registry) -> Iterator[Any]:
             yield from (view.answer for view in kind.views.values())
             for action in kind.actions.values():
                 yield from (action.body, *([action.answer] if action.answer is not None else []))
-    yield from (view.answer for _, view in registry.views)
+    for _, view in registry.views:
+        yield view.answer
+        yield from (view.order.body, view.order.answer) if view.order else ()
     yield ArmResource
 
 

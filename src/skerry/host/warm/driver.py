@@ -1,9 +1,9 @@
 """What the agent needs of warm starts."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from skerry.hostspec import VmSpec, VnetSpec
+from skerry.hostspec import TemplateSpec, VmSpec, VnetSpec, WarmObserved
 
 
 class WarmStarts(Protocol):
@@ -17,6 +17,15 @@ class WarmStarts(Protocol):
 
     def learn(self, vm: VmSpec) -> None:
         """A VM is ready: the next one like it may find a template. Returns at once, cheap to repeat."""
+
+    def order(self, templates: Sequence[TemplateSpec]) -> None:
+        """Make these templates now, each order once. Returns at once, cheap to repeat."""
+
+    def observe(self) -> WarmObserved:
+        """The templates that there are, and how the orders went."""
+
+    def on_change(self, callback: Callable[[], None]) -> None:
+        """Call back, from another thread, when an order was carried out."""
 
     def close(self) -> None:
         """Make no more templates."""

@@ -9,6 +9,12 @@ from skerry.host.capacity import GIB, total_memory
 MEMORY_SHARE, DISK_SHARE = 8, 10  # a template takes at most one part in so many of the host's, unless told otherwise
 
 
+def available_memory(meminfo: Path = Path("/proc/meminfo")) -> int:
+    """Bytes that can be had without swapping (proc(5): MemAvailable)."""
+    line = next(line for line in meminfo.read_text().splitlines() if line.startswith("MemAvailable:"))
+    return int(line.split()[1]) * 1024
+
+
 @dataclass(frozen=True)
 class Limits:
     """Of all templates together: what is loaded of them into memory, and their files. In bytes."""

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -30,24 +31,25 @@ CONNECT_SECONDS, BOOT_SECONDS, AGENT_SECONDS, PREPARE_SECONDS = 30.0, 600.0, 60.
 
 @dataclass(frozen=True)
 class Maker:
-    """Makes templates with one QEMU and machine type."""
+    """Makes templates with one QEMU and machine type. `tap` leads nowhere and stays the caller's."""
 
     templates: Templates
     setting: Setting
     machine: str
     loop: Loop
+    tap: int
 
-    def make(self, key: Key, image: Path, disk_bytes: int, tap: int) -> Template:
+    def make(self, key: Key, image: Path, disk_bytes: int) -> Template:
         """Make a template for `key` on the image file `image`; takes a boot, at the lowest priority.
 
-        `tap` leads nowhere and stays the caller's. Raises HostError; nothing is left then.
+        Raises HostError; nothing is left then.
         """
         folder = self.templates.folder / f".{uuid4()}"
         memory = new_memory(key.memory_bytes)
         try:
             folder.mkdir(mode=0o700)
             qemu_img.create(folder / DISK, disk_bytes, f"../../images/{image.parent.name}/{image.name}")
-            with self._booted(folder, key, (str(image),), tap, Memory(memory, shared=True)) as (monitor, agent_runs):
+            with self._booted(folder, key, (str(image),), Memory(memory, shared=True)) as (monitor, agent_runs):
                 _prepare(folder, agent_runs)
                 monitor.execute("set_link", {"name": "nic0", "up": False})
                 with (folder / STATE).open("wb") as state:
@@ -59,11 +61,12 @@ class Maker:
         finally:
             os.close(memory)
             shutil.rmtree(folder, ignore_errors=True)
-        self._approve(template, image, tap)
+        self.check(template)
+        self.templates.approve(template)
         return template
 
-    def _approve(self, template: Template, image: Path, tap: int) -> None:
-        """Try a clone, and let the template be used if it becomes what it is told to be. Raises HostError."""
+    def check(self, template: Template) -> None:
+        """Try a clone. Drops the template and raises HostError unless it becomes what it is told to be."""
         folder = self.templates.folder / f".{uuid4()}"
         memory, state = self.templates.open(template)
         try:
@@ -71,8 +74,10 @@ class Maker:
             qemu_img.create(folder / DISK, template.disk_bytes, f"../{template.id}/{DISK}")
             if template.key.firmware == "uefi":
                 shutil.copyfile(self.templates.variables(template), folder / VARIABLES)
-            below = (str(self.templates.disk(template)), str(image))
-            with self._booted(folder, template.key, below, tap, Memory(memory, shared=False)) as (monitor, _):
+            with self._booted(folder, template.key, self._below(template), Memory(memory, shared=False)) as (
+                monitor,
+                _,
+            ):
                 clone = Clone(Memory(memory, shared=False), state, _trial(template), None)
                 clone.wake(monitor, folder / AGENT_SOCKET)
         except (OSError, HostError) as error:
@@ -82,11 +87,14 @@ class Maker:
             os.close(memory)
             os.close(state)
             shutil.rmtree(folder, ignore_errors=True)
-        self.templates.approve(template)
+
+    def _below(self, template: Template) -> tuple[str, str]:
+        image = self.templates.folder.parent / "images" / template.key.image / DISK
+        return str(self.templates.disk(template)), str(image)
 
     @contextmanager
     def _booted(
-        self, folder: Path, key: Key, below: Sequence[str], tap: int, memory: Memory
+        self, folder: Path, key: Key, below: Sequence[str], memory: Memory
     ) -> Iterator[tuple[Monitor, threading.Event]]:
         """The monitor of a guest, and what is set when its guest agent begins to run. It is ended afterwards.
 
@@ -97,11 +105,13 @@ class Maker:
         def on_event(event: Event) -> None:
             if event["event"] == "VSERPORT_CHANGE" and event["data"]["open"]:
                 agent_runs.set()
+            if event["event"] == "BLOCK_IO_ERROR" and event["data"]["action"] == "stop":
+                os.kill(launched.pid, signal.SIGKILL)  # the disk is full; it would wait for room
 
         vm = _nobody(folder.name.lstrip("."), key)
         disk = DiskFile(str(folder / DISK), "qcow2", backing=tuple((path, "qcow2") for path in below))
         setting = replace(self.setting, niceness=NICENESS)
-        launched = launch(setting, self.machine, folder, vm, disks=[disk], taps=[tap], memory=memory)
+        launched = launch(setting, self.machine, folder, vm, disks=[disk], taps=[self.tap], memory=memory)
         # The event is also for a guest that is gone: then nothing answers.
         monitor = Monitor(self.loop, on_event, agent_runs.set)
         try:

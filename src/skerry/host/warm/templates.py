@@ -134,6 +134,12 @@ class Templates:
         sync(self.folder)
         return template
 
+    def keep_only(self, setting: str) -> None:
+        """Drop those that were made with another one: they will never be used again."""
+        for template in self.list():
+            if template.key.setting != setting:
+                self.drop(template, f"made with {template.key.setting}; now it is {setting}")
+
     def approve(self, template: Template) -> None:
         """Let it be found from now on; the least recently used go when together they take too much of the disk.
 

@@ -58,6 +58,16 @@ class HostsStatus(Struct, rename="camel"):
     used_memory_bytes: int
 
 
+class TemplatesStatus(Struct, rename="camel"):
+    """The templates that VMs start warm from, on all hosts: how many, and the bytes they take and may take."""
+
+    count: int
+    memory_bytes: int
+    memory_limit_bytes: int
+    disk_bytes: int
+    disk_limit_bytes: int
+
+
 class Status(Struct):
     """The answer. `guests`: VMs by the power state that their hosts last reported. `database`: kind, schema, bytes."""
 
@@ -65,6 +75,7 @@ class Status(Struct):
     hosts: HostsStatus
     guests: dict[str, int]
     database: dict[str, str | int]
+    templates: TemplatesStatus
 
 
 def status(context: ViewContext) -> Status:
@@ -81,6 +92,19 @@ def status(context: ViewContext) -> Status:
         HostsStatus(hosts, len(silent), silent[:SHOWN], vcpus, memory),
         {power: count for (power,), count in sorted(work.hosts.powers().items())},
         work.about(),
+        _templates(work),
+    )
+
+
+def _templates(work: UnitOfWork) -> TemplatesStatus:
+    warm = work.hosts.warm().values()
+    found = [one for seen in warm for one in seen.templates if one.state == "ready"]
+    return TemplatesStatus(
+        len(found),
+        sum(one.loaded_bytes for one in found),
+        sum(seen.memory_limit_bytes for seen in warm),
+        sum(one.disk_bytes for one in found),
+        sum(seen.disk_limit_bytes for seen in warm),
     )
 
 

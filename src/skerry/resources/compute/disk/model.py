@@ -30,6 +30,7 @@ from skerry.store import Link, ResourceRow, UnitOfWork
 
 TYPE = "Microsoft.Compute/disks"
 GIB = 1 << 30
+DEFAULT_GB = 30  # of an OS disk
 
 
 def spec_of(row: ResourceRow, *, present: bool = True) -> DiskSpec:
@@ -67,6 +68,11 @@ def default_properties(size_gb: int) -> DiskProperties:
         unique_id=str(uuid.uuid4()),
         provisioning_state="Succeeded",
     )
+
+
+def default_os_disk_gb(image: ImageObserved) -> int:
+    """How large an OS disk of this image is when nobody says."""
+    return max(image_size_gb(image), DEFAULT_GB)
 
 
 def image_size_gb(image: ImageObserved) -> int:

@@ -140,7 +140,7 @@ def _from_image(context: PutContext[VirtualMachine], storage: StorageProfile, di
     if disk.managed_disk is not None and disk.managed_disk.id is not None:
         raise invalid("managedDisk.id goes with createOption Attach only.", "osDisk.managedDisk.id")
     smallest = disks.image_size_gb(image)
-    size = disk.disk_size_gb or max(smallest, 30)
+    size = disk.disk_size_gb or disks.default_os_disk_gb(image)
     if size < smallest:
         raise BadRequest(
             "ResizeDiskError",

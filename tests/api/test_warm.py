@@ -1,0 +1,45 @@
+"""Templates are ordered by a POST, made by the host, and shown with what they take."""
+
+import time
+from typing import Any
+
+from tests.api.client import Arm
+
+TEMPLATES = "providers/Skerry.Admin/templates"
+
+
+def ordered(arm: Arm, **changes: str) -> dict[str, Any]:
+    """The template as it is shown once the order was carried out."""
+    answer = arm.call("POST", TEMPLATES, {"image": "Debian12", "size": "Standard_B1s", **changes})
+    assert answer.status == 202
+    ((host, number),) = answer.body["orders"].items()
+    end = time.monotonic() + 20
+    while time.monotonic() < end:
+        for one in arm.call("GET", TEMPLATES).body["value"]:
+            if (one["id"], one["host"]) == (answer.body["id"], host) and one["order"] >= number:
+                return dict(one)
+        time.sleep(0.02)
+    raise AssertionError("the order was not carried out")
+
+
+def test_an_order_is_carried_out_once(arm: Arm) -> None:
+    found = ordered(arm)
+    assert (found["state"], found["order"]) == ("ready", 1)
+    assert "Standard_B1s" in found["sizes"]
+    again = ordered(arm, image="debian:debian-12:12-gen2:latest")
+    assert (again["id"], again["order"]) == (found["id"], 2)
+    status = arm.call("GET", "providers/Skerry.Admin/status").body["templates"]
+    assert status["count"] == 1
+    assert 0 < status["diskBytes"] < status["diskLimitBytes"]
+
+
+def test_one_that_can_t_be_made_says_why(arm: Arm) -> None:
+    arm.host.warm.trouble = "memory is short"
+    assert [ordered(arm)[name] for name in ("state", "message")] == ["failed", "memory is short"]
+
+
+def test_what_isn_t_here_is_refused(arm: Arm) -> None:
+    for change, code in (({"image": "windows"}, "ImageNotFound"), ({"size": "Huge"}, "InvalidParameter")):
+        answer = arm.call("POST", TEMPLATES, {"image": "Debian12", "size": "Standard_B1s", **change})
+        assert answer.body["error"]["code"] == code
+    assert arm.call("PUT", TEMPLATES, {}).status == 405
