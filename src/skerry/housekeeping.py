@@ -1,4 +1,5 @@
 """Forgets what nobody asks for any more: old operations and old events, few at a time, so that no writer waits long.
+What was deleted is then in no file any more.
 
 An operation goes a day after its end, but the latest of each resource stays: it explains how the resource came to be as
 it is. Several control planes may do this at once.
@@ -45,6 +46,7 @@ class Housekeeper:
                 if time.monotonic() >= due:
                     due = time.monotonic() + OPERATIONS_EVERY
                     self.forget_operations(time.time())
+                self._store.wipe()
             except Exception:
                 log.exception("old events and operations could not be removed; trying again later")
             self._stopped.wait(EVENTS_EVERY)

@@ -12,6 +12,8 @@ from skerry.store.sql import Session
 
 WRITER_LOCK = 0x736B6572  # of pg_advisory_xact_lock: who holds it is the installation's one writer
 _PASSWORDS = {"password", "sslpassword", "passfile"}
+# secure_delete: custom data and password hashes lie in rows until a guest has them; some builds of SQLite do it anyway.
+_PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=10000", "secure_delete=ON")
 _OUTAGES = {
     sqlite3.SQLITE_BUSY,
     sqlite3.SQLITE_CANTOPEN,
@@ -59,6 +61,14 @@ class Database:
             return Session(self.engine.connect())
         except DBAPIError as error:
             raise self.unavailable(error) from error
+
+    def wipe(self) -> None:
+        """Empty SQLite's log, which has pages as they were before something was deleted; not while others are busy."""
+        if self.is_postgresql:
+            return
+        with self.engine.connect() as connection:
+            connection.exec_driver_sql("PRAGMA busy_timeout=0")
+            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def outage(self, error: BaseException) -> bool:
         """Whether an exception means that the database, not the statement, is at fault."""
@@ -132,7 +142,7 @@ def _sqlite(url: URL) -> Engine:
 
     @event.listens_for(engine, "connect")
     def connect(connection: sqlite3.Connection, _record: Any) -> None:
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=10000"):
+        for pragma in _PRAGMAS:
             connection.execute(f"PRAGMA {pragma}")
 
     return engine

@@ -167,6 +167,10 @@ class Store:
         """Whether an exception inside a unit of work means that the database is at fault: full, read-only, away."""
         return isinstance(error, StoreUnavailable) or self._database.outage(error)
 
+    def wipe(self) -> None:
+        """Let nothing be read in the database's files that was deleted. Best done now and then."""
+        self._database.wipe()
+
     @property
     def waiting(self) -> int:
         """How many writers queue now."""
