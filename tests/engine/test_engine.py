@@ -246,13 +246,22 @@ def test_many_operations_share_a_transaction(world: World, monkeypatch: pytest.M
     assert [world.see(identifier)[0].status for identifier in begun] == ["Succeeded"] * 5
 
 
-def test_a_step_that_raises_is_taken_back_alone(world: World) -> None:
+def test_a_step_that_raises_is_taken_back_alone(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("skerry.engine.engine.BUSY_SECONDS", 60)  # showing the traceback takes its time
     before, odd, after = world.begin(on="r1"), world.begin("odd", on="r2"), world.begin(on="r3")
     world.engine().run_due()
     operation, row = world.see(odd)
     assert (operation.status, operation.state) == ("InProgress", {"attempts": 1})
     assert "half" not in row.private
     assert [world.see(identifier)[0].status for identifier in (before, after)] == ["Succeeded"] * 2
+
+
+def test_a_long_transaction_leaves_the_rest_to_another(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("skerry.engine.engine.BUSY_SECONDS", -1)
+    begun, engine = [world.begin(on=name) for name in ("r1", "r2", "r3")], world.engine()
+    for done in (1, 2, 3):
+        assert engine.run_due() == 4 - done
+        assert [world.see(identifier)[0].status for identifier in begun].count("Succeeded") == done
 
 
 def test_what_cannot_be_stored_keeps_nothing_else_from_it(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

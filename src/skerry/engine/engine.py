@@ -27,6 +27,7 @@ from skerry.store import LONGEST_NAP, OperationRow, Store, StoreUnavailable, Uni
 log = structlog.get_logger()
 
 BATCH = 32  # operations of one transaction; other writers wait for it
+BUSY_SECONDS = 0.5  # after which it takes no further operation
 MAX_ATTEMPTS = 8  # at a step that raises what it shouldn't
 LONGEST_DRIFT = 2.0  # seconds between two looks at the clocks; more means that one was set
 RETRY_SECONDS = 1.0  # after a transaction that the database refused
@@ -147,8 +148,11 @@ class Engine:
             with self._store.write() as work:
                 due = work.operations.get_due(identifiers, time.time())
                 work.resources.get_many(operation.target for operation in due)  # in one go
+                end = time.perf_counter() + BUSY_SECONDS
                 for operation in due:
                     self._go(work, operation)
+                    if time.perf_counter() > end:  # the rest is still due: requests come in between
+                        break
         except StoreUnavailable:
             raise
         except Exception:

@@ -254,3 +254,11 @@ def test_a_chain_of_fifty_variables_works(load: Load) -> None:
     chain = {f"v{i}": f"[concat(variables('v{i + 1}'))]" for i in range(50)} | {"v50": "end"}
     plan = load(resources=[thing("a", properties={"p": "[variables('v0')]"})], variables=chain)
     assert plan.resources[0].body(state)["properties"]["p"] == "end"
+
+
+def test_evaluating_takes_a_second_of_cpu_time_at_most(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    moments = iter(range(1000))
+    monkeypatch.setattr("skerry.templates.frame.time.thread_time", lambda: next(moments) * 0.1)
+    load(resources=[thing("[concat('t', '1')]")])
+    with pytest.raises(TemplateError, match="more than the 1 s of CPU time"):
+        load(resources=[thing(f"[concat('t', '{number}')]") for number in range(20)])

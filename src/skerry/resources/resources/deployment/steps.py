@@ -33,6 +33,7 @@ from skerry.templates.errors import TemplateError
 from skerry.templates.plan import Plan, PlannedResource
 
 RUN_SECONDS = 3600.0
+BUSY_SECONDS = 0.5  # in one step; other operations and requests wait for its transaction
 
 
 def _request(context: StepContext) -> Body:
@@ -58,10 +59,10 @@ def _deploy(context: StepContext) -> Outcome:
     states: dict[str, Body] = context.row.private.setdefault("resources", {})
     for state in states.values():
         _look(context, state)
-    if not any(state["status"] == "Failed" for state in states.values()):
-        for resource in plan.resources:
-            _begin_if_ready(context, plan, resource, states)
+    whole = _begin_ready(context, plan, states)
     context.work.resources.save(context.row)
+    if not whole:
+        return Nap(0)
     if any(state["status"] == "Running" for state in states.values()):
         return Nap(2)
     failed = any(state["status"] == "Failed" for state in states.values())
@@ -94,6 +95,17 @@ def _look(context: StepContext, state: Body) -> None:
         return
     state["status"] = "Failed"
     state["error"] = orjson.loads(operation.error or b"{}")
+
+
+def _begin_ready(context: StepContext, plan: Plan, states: dict[str, Body]) -> bool:
+    """PUT what can be; whether that was all, or the rest is left to another transaction."""
+    end = time.thread_time() + BUSY_SECONDS
+    if not any(state["status"] == "Failed" for state in states.values()):
+        for resource in plan.resources:
+            _begin_if_ready(context, plan, resource, states)
+            if time.thread_time() > end:
+                return False
+    return True
 
 
 def _begin_if_ready(context: StepContext, plan: Plan, resource: PlannedResource, states: dict[str, Body]) -> None:
