@@ -39,16 +39,21 @@ class Moments:
 
     @contextmanager
     def of_the_database(self) -> Iterator[None]:
-        """Count each statement that writes, what is done to savepoints, and each commit of what was written."""
-        run, many, returning, control = Session.run, Session.many, Session.returning, Session.control
+        """Count each statement that writes, each savepoint gone back to, and each commit of what was written."""
+        run, many, count, returning = Session.run, Session.many, Session.count, Session.returning
+        control = Session.control
 
         def wrote(session: Session, statement: Statement) -> None:
             self._wrote.add(id(session))
             self.pass_by(statement.on(session.dialect)[0].split("\n", maxsplit=1)[0][:60])
 
-        def on_run(session: Session, statement: Statement, values: Any) -> int:
+        def on_run(session: Session, statement: Statement, values: Any) -> None:
             wrote(session, statement)
-            return run(session, statement, values)
+            run(session, statement, values)
+
+        def on_count(session: Session, statement: Statement, values: Any) -> int:
+            wrote(session, statement)
+            return count(session, statement, values)
 
         def on_many(session: Session, statement: Statement, rows: Any) -> None:
             wrote(session, statement)
@@ -65,5 +70,12 @@ class Moments:
                 self._wrote.discard(id(session))
             control(session, sql)
 
-        with mock.patch.multiple(Session, run=on_run, many=on_many, returning=on_returning, control=on_control):
+        patches: dict[str, Any] = {
+            "run": on_run,
+            "many": on_many,
+            "count": on_count,
+            "returning": on_returning,
+            "control": on_control,
+        }
+        with mock.patch.multiple(Session, **patches):
             yield

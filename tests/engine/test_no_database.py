@@ -41,11 +41,11 @@ def refusing(cause: str, at: str) -> Iterator[None]:
         error.sqlite_errorcode = number
         raise error
 
-    def on_run(session: Session, statement: Any, values: Any) -> int:
+    def on_run(session: Session, statement: Any, values: Any) -> None:
         if at == "write":
             fail()
         wrote.add(id(session))
-        return run(session, statement, values)
+        run(session, statement, values)
 
     def on_control(session: Session, sql: str) -> None:
         if sql == "COMMIT" and id(session) in wrote:

@@ -2,7 +2,8 @@
 
 psycopg's cursor takes some thirty microseconds of CPU for a statement, three times what libpq does: with a hundred
 statements for one virtual machine that decides how many can be made. So statements are prepared once for each
-connection and run with `psycopg.pq`; psycopg connects, and turns results into Python's types.
+connection and run with `psycopg.pq`; psycopg connects, and turns results into Python's types. What writes goes to the
+server with the next statement that reads, in one round trip (libpq's pipeline mode).
 """
 
 import sqlite3
@@ -13,22 +14,31 @@ if TYPE_CHECKING:
     from psycopg import Connection
     from psycopg.pq.abc import PGresult
 
-    from skerry.store.sql import Statement
+    from skerry.store.sql import Form, Statement
 
 Row = tuple[Any, ...]
 Values = Mapping[str, Any]
 
 
+PENDING = 100  # statements whose results nobody has looked at, at most
+
+
 class Driver(Protocol):
-    """One connection. `count`: how many rows the last statement wrote."""
+    """One connection. `count`: how many rows the last statement that ran wrote."""
 
     count: int
 
     def run(self, statement: "Statement", values: Values) -> list[Row]:
         """Run a statement; its rows."""
 
-    def many(self, statement: "Statement", rows: Sequence[Values]) -> None:
-        """Run a statement that gives no rows, once for each of `rows`."""
+    def write(self, statement: "Statement", rows: Sequence[Values]) -> None:
+        """Run a statement that gives no rows, once for each of `rows`. What fails may show at `settle` only."""
+
+    def settle(self) -> None:
+        """All that was written before is done, or this raises."""
+
+    def savepoint(self, commands: Sequence[str]) -> None:
+        """SAVEPOINT and RELEASE; what fails may show at `settle` only."""
 
     def control(self, sql: str) -> None:
         """BEGIN, COMMIT and their like: text without parameters, on PostgreSQL several in one round trip."""
@@ -65,10 +75,18 @@ class SqliteDriver:
         self.count = self._cursor.rowcount
         return found
 
-    def many(self, statement: "Statement", rows: Sequence[Values]) -> None:
+    def write(self, statement: "Statement", rows: Sequence[Values]) -> None:
         """Run a statement that gives no rows, once for each of `rows`."""
         form = statement.on("sqlite")
         self._cursor.executemany(form.text, [{**form.fixed, **row} for row in rows] if form.fixed else rows)
+
+    def settle(self) -> None:
+        """Nothing is put off."""
+
+    def savepoint(self, commands: Sequence[str]) -> None:
+        """SAVEPOINT and RELEASE."""
+        for command in commands:
+            self._cursor.execute(command)
 
     def control(self, sql: str) -> None:
         """BEGIN, COMMIT and their like; several with `;` between."""
@@ -104,33 +122,85 @@ class PostgresqlDriver:
         self._transformer = Transformer(raw)
         self._prepared: set[bytes] = set()
         self._good = {pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK}
-        self._idle, self._in_transaction = pq.TransactionStatus.IDLE, pq.TransactionStatus.INTRANS
+        self._synced = pq.ExecStatus.PIPELINE_SYNC
+        self._bad = pq.ConnStatus.BAD
+        self._in_transaction = pq.TransactionStatus.INTRANS
+        self._pending = 0  # statements sent whose results are still to be read
         self.count = 0
 
     def run(self, statement: "Statement", values: Values) -> list[Row]:
         """Run a statement; its rows."""
-        form = statement.on("postgresql")
-        if form.label not in self._prepared:
-            self._check(self._libpq.prepare(form.label, form.text.encode()))
-            self._prepared.add(form.label)
-        given = [values[name] if name in values else form.fixed.get(name) for name in form.names]
-        formats = [1 if type(value) is bytes else 0 for value in given]
-        encoded: Any = [_encoded(value) for value in given]
-        result = self._libpq.exec_prepared(form.label, encoded, formats, 1)
-        self._check(result)
+        form = self._ready(statement)
+        encoded, formats = _parameters(form, values)
+        if self._pending:
+            self._libpq.send_query_prepared(form.label, encoded, formats, 1)
+            result = self._settled()
+            self._check(result)
+        else:
+            result = self._libpq.exec_prepared(form.label, encoded, formats, 1)
+            self._check(result)
         self.count = result.command_tuples or 0
         if not result.ntuples:
             return []
         self._transformer.set_pgresult(result)
         return self._transformer.load_rows(0, result.ntuples, tuple)
 
-    def many(self, statement: "Statement", rows: Sequence[Values]) -> None:
-        """Run a statement that gives no rows, once for each of `rows`."""
+    def _ready(self, statement: "Statement") -> "Form":
+        form = statement.on("postgresql")
+        if form.label not in self._prepared:
+            self.settle()
+            self._check(self._libpq.prepare(form.label, form.text.encode()))
+            self._prepared.add(form.label)
+        return form
+
+    def write(self, statement: "Statement", rows: Sequence[Values]) -> None:
+        """Run a statement that gives no rows, once for each of `rows`. What fails may show at `settle` only."""
+        form = self._ready(statement)
         for row in rows:
-            self.run(statement, row)
+            encoded, formats = _parameters(form, row)
+            self._put_off()
+            self._libpq.send_query_prepared(form.label, encoded, formats, 1)
+
+    def savepoint(self, commands: Sequence[str]) -> None:
+        """SAVEPOINT and RELEASE; what fails may show at `settle` only."""
+        for command in commands:
+            self._put_off()
+            self._libpq.send_query_params(command.encode(), None)
+
+    def _put_off(self) -> None:
+        if self._pending == PENDING:
+            self.settle()
+        if not self._pending:
+            self._libpq.enter_pipeline_mode()
+        self._pending += 1
+
+    def settle(self) -> None:
+        """All that was written before is done, or this raises."""
+        if self._pending:
+            self._check(self._settled())
+
+    def _settled(self) -> "PGresult":
+        """Read the results of all that was sent: the first that failed, else the last one."""
+        self._pending = 0
+        self._libpq.pipeline_sync()
+        found: list[PGresult] = []
+        ends = 0  # a None ends each statement's results; two, all that there will be
+        while ends < 2:
+            result = self._libpq.get_result()
+            ends = 0 if result is not None else ends + 1
+            if result is not None and result.status == self._synced:
+                self._libpq.exit_pipeline_mode()
+                break
+            found += [result] if result is not None else []
+        return next((result for result in found if result.status not in self._good), found[-1])
 
     def control(self, sql: str) -> None:
         """BEGIN, COMMIT and their like; several with `;` between take one round trip."""
+        if sql.startswith("ROLLBACK"):
+            if self._pending:
+                self._settled()  # whether that failed is of no interest any more
+        else:
+            self.settle()
         self._check(self._libpq.exec_(sql.encode()))
 
     def array(self, values: list[str]) -> Any:
@@ -149,7 +219,7 @@ class PostgresqlDriver:
     @property
     def lost(self) -> bool:
         """Whether a statement has failed outside of a savepoint, or the connection is gone."""
-        return self._libpq.transaction_status != self._in_transaction
+        return not self._pending and self._libpq.transaction_status != self._in_transaction
 
     def _check(self, result: "PGresult") -> None:
         if result.status not in self._good:
@@ -164,6 +234,11 @@ class PostgresqlDriver:
         said = result.error_field(DiagnosticField.MESSAGE_PRIMARY) or self._libpq.error_message
         kind = psycopg.errors.lookup(state.decode()) if state else psycopg.OperationalError
         return kind(said.decode(errors="replace").strip())
+
+
+def _parameters(form: "Form", values: Values) -> tuple[list[Any], list[int]]:
+    given = [values[name] if name in values else form.fixed.get(name) for name in form.names]
+    return [_encoded(value) for value in given], [1 if type(value) is bytes else 0 for value in given]
 
 
 def _encoded(value: Any) -> bytes | None:

@@ -30,7 +30,7 @@ class Leases:
     def take(self, name: str, holder: str, seconds: float) -> bool:
         """Take or renew a lease; False while another holds it. Take one name for the same `seconds` each time."""
         values = {"lease": name, "taker": holder, "seconds": seconds, "now": time.time()}
-        return self._session.run(_TAKEN, values) == 1
+        return self._session.count(_TAKEN, values) == 1
 
     def release(self, name: str, holder: str) -> None:
         """Give a lease up, if `holder` has it."""

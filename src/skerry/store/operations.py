@@ -200,13 +200,13 @@ class Operations:
 
     def wake(self, *, host: str | None = None, identifier: str | None = None) -> int:
         """Make waiting operations due now: those that wait for a host's report, or one by id. Returns how many."""
-        woken = self._session.run(_WAKE_HOST if host else _WAKE, {"which": host or identifier})
+        woken = self._session.count(_WAKE_HOST if host else _WAKE, {"which": host or identifier})
         self.changed = self.changed or bool(woken)
         return woken
 
     def wake_hosts(self, hosts: Sequence[str]) -> int:
         """As `wake` for each of these hosts."""
-        woken = self._session.run(_WAKE_HOSTS, {"hosts": self._session.array(list(hosts))})
+        woken = self._session.count(_WAKE_HOSTS, {"hosts": self._session.array(list(hosts))})
         self.changed = self.changed or bool(woken)
         return woken
 

@@ -88,6 +88,7 @@ class Readers:
             session = self._pool.begin(self._database.begin_read())
             try:
                 yield session
+                session.settle()
             except BaseException as error:
                 with suppress(Exception):
                     self._pool.end(session, "ROLLBACK")

@@ -116,6 +116,7 @@ class Session:
     def connection(self) -> Connection:
         """SQLAlchemy's connection, in this transaction. It must not end it."""
         self._make_savepoints()
+        self._driver.settle()
         return self._connection
 
     def array(self, values: list[str]) -> Any:
@@ -126,6 +127,10 @@ class Session:
         """BEGIN, COMMIT and their like: text without parameters; on PostgreSQL several take one round trip."""
         self._driver.control(sql)
 
+    def settle(self) -> None:
+        """All that was written before is done, or this raises."""
+        self._driver.settle()
+
     def rows(self, statement: Statement, values: Values = _NONE) -> list[Row]:
         """All rows of a query."""
         return self._driver.run(statement, values)
@@ -135,7 +140,18 @@ class Session:
         found = self._driver.run(statement, values)
         return found[0] if found else None
 
-    def run(self, statement: Statement, values: Values) -> int:
+    def run(self, statement: Statement, values: Values) -> None:
+        """Write. What the database refuses may show at the next statement that reads, or at the savepoint's end."""
+        self._make_savepoints()
+        self._driver.write(statement, [values])
+
+    def many(self, statement: Statement, rows: Sequence[Values]) -> None:
+        """As `run`, once for each of `rows`."""
+        if rows:
+            self._make_savepoints()
+            self._driver.write(statement, rows)
+
+    def count(self, statement: Statement, values: Values) -> int:
         """Write; how many rows it was."""
         self._make_savepoints()
         self._driver.run(statement, values)
@@ -146,13 +162,6 @@ class Session:
         self._make_savepoints()
         return self._driver.run(statement, values)
 
-    def many(self, statement: Statement, rows: Sequence[Values]) -> None:
-        """Write once for each of `rows`."""
-        if not rows:
-            return
-        self._make_savepoints()
-        self._driver.many(statement, rows)
-
     @contextmanager
     def savepoint(self) -> Iterator[None]:
         """What the block wrote is taken back when it raises."""
@@ -161,6 +170,7 @@ class Session:
         self._unmade.append(name)
         try:
             yield
+            self._driver.settle()
         except BaseException:
             self._end_savepoint(f"ROLLBACK TO SAVEPOINT {name}", name)
             raise
@@ -180,7 +190,7 @@ class Session:
         if not self._unmade:
             return
         over = [f"RELEASE SAVEPOINT {self._over}"] if self._over else []
-        self.control("; ".join([*over, *(f"SAVEPOINT {name}" for name in self._unmade)]))
+        self._driver.savepoint([*over, *(f"SAVEPOINT {name}" for name in self._unmade)])
         self._over = ""
         self._unmade.clear()
 
