@@ -12,6 +12,7 @@ import structlog
 
 from skerry.host.capacity import GIB
 from skerry.host.compute.driver import Machine
+from skerry.host.compute.fake import started
 from skerry.host.converge import Action, next_action, power
 from skerry.host.storage.fake import DEBIAN_12
 from skerry.hostspec import CheckpointObserved, CheckpointSpec, DiskObserved, DiskSpec, HostCapacity, VmObserved, VmSpec
@@ -128,16 +129,7 @@ def _after(action: Action, spec: VmSpec, machine: Machine | None) -> Machine:
             stopped, process=False, state="halted", reason="asked", restore_generation=spec.restore_generation
         )
     if action in (Action.START, Action.RESTORE):
-        return Machine(
-            id=spec.id,
-            process=True,
-            state="running",
-            start_generation=spec.start_generation,
-            restart_generation=spec.restart_generation,
-            restore_generation=spec.restore_generation,
-            vcpus=spec.vcpus,
-            memory_bytes=spec.memory_bytes,
-        )
+        return started(spec)
     assert machine is not None
     if action is Action.ACKNOWLEDGE:
         return replace(machine, start_generation=spec.start_generation)

@@ -60,7 +60,7 @@ class FakeCompute:
         if failure is not None:
             raise HostError(failure)
         with self._lock:
-            self._machines[spec.id] = _machine(spec)
+            self._machines[spec.id] = started(spec)
             self._serial[spec.id] = self._serial.get(spec.id, b"") + f"{spec.name} login: ".encode()
         self._notify(spec.id)
         self._post_health(spec)
@@ -156,7 +156,8 @@ class FakeCompute:
         post.start()
 
 
-def _machine(spec: VmSpec) -> Machine:
+def started(spec: VmSpec) -> Machine:
+    """A machine that has just been started, all orders carried out."""
     return Machine(
         id=spec.id,
         process=True,
