@@ -309,6 +309,11 @@ class Routes:
         """The refusal of a list or view below a resource; a group and its like name no child types."""
         if not isinstance(kind, ResourceType) or not kind.tracked or kind.name == GROUP_TYPE:
             return unknown_action(kind, name)
+        child = self._service.registry.types.get(f"{resource.type}/{name}".lower())
+        if child is not None:
+            return NotFound(
+                "InvalidRequestUri", f"'{child.name}' has no list of its own, as on Azure: GET its parent with $expand."
+            )
         return self._service.registry.refusal(f"{resource.type}/{name}")
 
 

@@ -3,7 +3,15 @@
 from skerry.arm.registry import Registry
 from skerry.engine.steps import OperationKind
 from skerry.resources.admin import status, templates
-from skerry.resources.compute import catalogue, disk, image, ssh_public_key, virtual_machine
+from skerry.resources.compute import (
+    catalogue,
+    disk,
+    image,
+    restore_point,
+    restore_point_collection,
+    ssh_public_key,
+    virtual_machine,
+)
 from skerry.resources.insights import activity_log
 from skerry.resources.network import (
     network_interface,
@@ -25,6 +33,8 @@ TYPES = (
     *image.TYPES,
     *ssh_public_key.TYPES,
     *virtual_machine.TYPES,
+    *restore_point_collection.TYPES,
+    *restore_point.TYPES,
 )
 KINDS: dict[str, OperationKind] = {
     kind.name: kind
@@ -34,6 +44,8 @@ KINDS: dict[str, OperationKind] = {
         *network_steps.KINDS,
         *disk.KINDS,
         *virtual_machine.KINDS,
+        *restore_point_collection.KINDS,
+        *restore_point.KINDS,
     )
 }
 

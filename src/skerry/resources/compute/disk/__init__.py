@@ -1,4 +1,4 @@
-"""Microsoft.Compute/disks: OS disks made by VMs, and empty ones made by themselves."""
+"""Microsoft.Compute/disks: OS disks made by VMs; empty ones, and ones from restore points, made by themselves."""
 
 import uuid
 
@@ -7,10 +7,20 @@ from msgspec import structs
 from skerry.arm.descriptor import AnyType, DeleteContext, PutContext, ResourceType
 from skerry.arm.errors import BadRequest, Conflict
 from skerry.arm.rows import new_operation, set_state
+from skerry.resources.compute.checkpoints import checkpoint_of, disk_point_id, find_disk
 from skerry.resources.compute.disk import steps
-from skerry.resources.compute.disk.model import GIB, TYPE, attached_to, default_properties, expand, in_use
-from skerry.resources.compute.disk.wire import Disk, disk_sku
-from skerry.store import OperationRow
+from skerry.resources.compute.disk.model import (
+    GIB,
+    TYPE,
+    attached_to,
+    default_properties,
+    expand,
+    in_use,
+    restored,
+    restored_properties,
+)
+from skerry.resources.compute.disk.wire import CreationData, Disk, DiskProperties, disk_sku
+from skerry.store import Link, OperationRow
 
 
 def _put(context: PutContext[Disk]) -> None:
@@ -23,27 +33,57 @@ def _put(context: PutContext[Disk]) -> None:
 def _create(context: PutContext[Disk]) -> None:
     new = context.new
     asked = new.properties
+    new.sku = disk_sku(new.sku.name if new.sku else None)
+    context.row.private["disk"] = uuid.uuid4().hex
+    if asked.creation_data is not None and asked.creation_data.create_option == "Restore":
+        new.properties = _restored(context, asked.creation_data, asked.disk_size_gb)
+    else:
+        new.properties = _empty(asked)
+    new.properties.provisioning_state = "Updating"
+    context.operation = new_operation(context.row, steps.APPLY.name, seconds=steps.APPLY_SECONDS)
+
+
+def _empty(asked: DiskProperties) -> DiskProperties:
     if asked.creation_data is None or asked.creation_data.create_option != "Empty":
         raise BadRequest(
             "InvalidParameter",
-            "Skerry makes disks of createOption 'Empty' by themselves, and OS disks with their VM; copies, uploads "
-            "and imports are not supported.",
+            "Skerry makes disks of createOption 'Empty' and 'Restore' by themselves, and OS disks with their VM; "
+            "copies, uploads and imports are not supported.",
             target="creationData.createOption",
         )
     if asked.disk_size_gb is None:
+        raise _missing("diskSizeGB", "disk.diskSizeGB")
+    if asked.creation_data.source_resource_id is not None:
         raise BadRequest(
-            "InvalidParameter", "Required parameter 'diskSizeGB' is missing (null).", target="disk.diskSizeGB"
+            "InvalidParameter", "sourceResourceId goes with createOption Restore only.", target="creationData"
         )
-    new.sku = disk_sku(new.sku.name if new.sku else None)
-    new.properties = structs.replace(
+    return structs.replace(
         default_properties(asked.disk_size_gb),
         creation_data=asked.creation_data,
         os_type=asked.os_type,
         hyper_v_generation=asked.hyper_v_generation,
-        provisioning_state="Updating",
     )
-    context.row.private["disk"] = uuid.uuid4().hex
-    context.operation = new_operation(context.row, steps.APPLY.name, seconds=steps.APPLY_SECONDS)
+
+
+def _restored(context: PutContext[Disk], creation: CreationData, size_gb: int | None) -> DiskProperties:
+    target = "creationData.sourceResourceId"
+    if creation.source_resource_id is None:
+        raise _missing("creationData.sourceResourceId", target)
+    point, disk = find_disk(context, creation.source_resource_id, target)
+    kept, source = checkpoint_of(point), disk_point_id(point, disk)
+    if size_gb is not None and size_gb < disk.size_gb:
+        raise BadRequest(
+            "InvalidParameter",
+            f"Disk size {size_gb} GiB is smaller than the {disk.size_gb} GiB of the disk restore point.",
+            target="disk.diskSizeGB",
+        )
+    context.row.private |= {**restored(kept, disk), "awaits": point.key}
+    context.links.append(Link(context.id.key, point.key, "origin"))
+    return restored_properties(source, disk, size_gb or disk.size_gb)
+
+
+def _missing(name: str, target: str) -> BadRequest:
+    return BadRequest("InvalidParameter", f"Required parameter '{name}' is missing (null).", target=target)
 
 
 def _update(context: PutContext[Disk], old: Disk) -> None:
@@ -60,6 +100,7 @@ def _update(context: PutContext[Disk], old: Disk) -> None:
         disk_size_bytes=size * GIB,
         provisioning_state="Updating" if applies else "Succeeded",
     )
+    context.links += context.work.resources.links_from(context.row.key, "origin")
     if applies:
         context.operation = new_operation(context.row, steps.APPLY.name, seconds=steps.APPLY_SECONDS)
 

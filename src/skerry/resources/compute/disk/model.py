@@ -1,6 +1,7 @@
 """A disk's row: what it is on the host, who uses it, and how the VM type makes and frees one.
 
-`row.private`: `disk` (its id), `image` (the id of the image that it begins as), `host` (where its file is).
+`row.private`: `disk` (its id), `image` (the id of the image that it begins as), `origin` (the
+checkpoint and the disk in it that it begins as), `awaits` (the restore point that it is not yet made of), `host` (where its file is).
 """
 
 import time
@@ -14,7 +15,8 @@ from skerry.arm.descriptor import PutContext, Shown
 from skerry.arm.errors import Conflict
 from skerry.arm.ids import ResourceId
 from skerry.arm.rows import model_of, set_body, timestamp
-from skerry.hostspec import DiskSpec, ImageObserved
+from skerry.hostspec import CheckpointedDisk, DiskSpec, ImageObserved
+from skerry.resources.compute.checkpoints import Checkpoint, KeptDisk
 from skerry.resources.compute.disk.wire import (
     Architecture,
     CreationData,
@@ -37,7 +39,14 @@ def spec_of(row: ResourceRow, *, present: bool = True) -> DiskSpec:
     """What the host should have of this disk."""
     properties = model_of(row, Disk).properties
     size = (properties.disk_size_gb or 0) * GIB
-    return DiskSpec(row.private["disk"], size, row.private.get("image"), present=present)
+    origin = row.private.get("origin")
+    return DiskSpec(
+        row.private["disk"],
+        size,
+        row.private.get("image"),
+        CheckpointedDisk(*origin) if origin else None,
+        present=present,
+    )
 
 
 def place(work: UnitOfWork, key: str, host: str) -> None:
@@ -84,6 +93,43 @@ def create_os_disk(
     context: PutContext[Any], name: str, image: ImageObserved, *, image_id: str, size_gb: int, sku: StorageSku | None
 ) -> ResourceRow:
     """Make the row of a VM's OS disk from an image, in the VM's group, location and zone."""
+    properties = structs.replace(
+        default_properties(size_gb),
+        creation_data=CreationData(create_option="FromImage", image_reference=ImageDiskReference(id=image_id)),
+        os_type=image.os_type,
+        hyper_v_generation=image.generation,
+        supported_capabilities=SupportedCapabilities(architecture=image.architecture, disk_controller_types="SCSI"),
+    )
+    return _create_row(context, name, properties, sku, {"image": image.id})
+
+
+def create_fork_disk(
+    context: PutContext[Any], name: str, kept: Checkpoint, disk: KeptDisk, *, source: str, sku: StorageSku | None
+) -> ResourceRow:
+    """Make the row of a VM's disk from what a restore point holds; `source` is the id of the disk restore point."""
+    return _create_row(context, name, restored_properties(source, disk, disk.size_gb), sku, restored(kept, disk))
+
+
+def restored_properties(source: str, disk: KeptDisk, size_gb: int) -> DiskProperties:
+    """What a disk made from a disk restore point says of itself."""
+    capabilities = SupportedCapabilities(architecture=disk.architecture, disk_controller_types="SCSI")
+    return structs.replace(
+        default_properties(size_gb),
+        creation_data=CreationData(create_option="Restore", source_resource_id=source),
+        os_type=disk.os_type,
+        hyper_v_generation=disk.generation,
+        supported_capabilities=capabilities if disk.architecture else None,
+    )
+
+
+def restored(kept: Checkpoint, disk: KeptDisk) -> dict[str, Any]:
+    """The private part of a row of a disk made from a disk restore point: it is where that is."""
+    return {"origin": [kept.id, disk.disk], "host": kept.host}
+
+
+def _create_row(
+    context: PutContext[Any], name: str, properties: DiskProperties, sku: StorageSku | None, private: dict[str, Any]
+) -> ResourceRow:
     resource = ResourceId(context.id.subscription, context.id.group, "Microsoft.Compute", ("disks",), (name,))
     if context.work.resources.get(resource.key) is not None:
         raise Conflict(
@@ -92,13 +138,6 @@ def create_os_disk(
             "supported.",
             target="osDisk.name",
         )
-    properties = structs.replace(
-        default_properties(size_gb),
-        creation_data=CreationData(create_option="FromImage", image_reference=ImageDiskReference(id=image_id)),
-        os_type=image.os_type,
-        hyper_v_generation=image.generation,
-        supported_capabilities=SupportedCapabilities(architecture=image.architecture, disk_controller_types="SCSI"),
-    )
     disk = Disk(
         id=str(resource),
         name=name,
@@ -117,7 +156,7 @@ def create_os_disk(
         name=name,
         location=disk.location or "",
         body=b"{}",
-        private={"disk": uuid.uuid4().hex, "image": image.id},
+        private={"disk": uuid.uuid4().hex, **private},
     )
     set_body(row, disk)
     context.work.resources.save(row)

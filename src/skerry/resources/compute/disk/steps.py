@@ -39,6 +39,8 @@ def _await(context: StepContext) -> Outcome:
     seen = context.work.hosts.disk(host, spec.id)
     if seen is not None and seen.ready and seen.size_bytes >= spec.size_bytes:
         set_state(context.row, "Succeeded")
+        if context.row.private.pop("awaits", None):
+            context.work.resources.set_links(context.row.key, [])
         context.work.resources.save(context.row)
         return Done()
     why = seen.message if seen is not None else ""

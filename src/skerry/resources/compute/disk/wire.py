@@ -33,8 +33,9 @@ class ImageDiskReference(Properties):
 class CreationData(Properties):
     """How the disk came to be."""
 
-    create_option: Literal["FromImage", "Empty", "Attach"]
+    create_option: Literal["FromImage", "Empty", "Attach", "Restore"]
     image_reference: ImageDiskReference | None = None
+    source_resource_id: Id | None = None
 
 
 class Encryption(Properties):

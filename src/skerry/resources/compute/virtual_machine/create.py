@@ -18,6 +18,7 @@ from skerry.resources.compute.disk.wire import Disk
 from skerry.resources.compute.keys import validate_public_key
 from skerry.resources.compute.passwords import check_admin_username, check_computer_name, check_password, hash_password
 from skerry.resources.compute.virtual_machine import steps
+from skerry.resources.compute.virtual_machine.fork import fork, is_restore_point
 from skerry.resources.compute.virtual_machine.wire import (
     ImageReference,
     LinuxConfiguration,
@@ -135,10 +136,14 @@ def _from_image(context: PutContext[VirtualMachine], storage: StorageProfile, di
     reference = storage.image_reference
     if reference is None:
         raise missing("imageReference")
-    image = _image(context, reference)
-    context.row.private |= {"image": image.id, "firmware": "uefi" if image.generation == "V2" else "bios"}
     if disk.managed_disk is not None and disk.managed_disk.id is not None:
         raise invalid("managedDisk.id goes with createOption Attach only.", "osDisk.managedDisk.id")
+    if reference.id is not None and is_restore_point(reference.id):
+        row = fork(context, reference.id, disk)
+        _complete_disk(context, disk, row.id, model_of(row, Disk))
+        return
+    image = _image(context, reference)
+    context.row.private |= {"image": image.id, "firmware": "uefi" if image.generation == "V2" else "bios"}
     smallest = disks.image_size_gb(image)
     size = disk.disk_size_gb or disks.default_os_disk_gb(image)
     if size < smallest:

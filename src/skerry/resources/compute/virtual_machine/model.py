@@ -5,7 +5,9 @@
 `restart` (orders given so far), `hard`, `image` (id of its image, None for a specialised disk), `password_hash`,
 `custom_data`, `user_data`, `provisioned` (the guest has reported Ready), `unmade` (its creation has not
 succeeded yet: the same PUT tries again), `given` (fingerprints of the secrets in the PUT), `warm` (it may continue
-from a template).
+from a template), `fork` (the restore point and the checkpoint from whose memory it is to go on, until it has),
+`restore` (the checkpoint that it was last put back to, and the number of that order), `restores` (the highest such
+number that was ever used), `restoring` (the restore point that it is being put back to).
 """
 
 import json
@@ -92,6 +94,9 @@ def spec_of(work: UnitOfWork, row: ResourceRow) -> VmSpec:
         provisioning=_provisioning(vm, private),
         metadata=json.dumps(instance_metadata(work, row, vm)),
         warm=private.get("warm", True),
+        fork_of=private.get("fork", {}).get("checkpoint"),
+        restore_from=private.get("restore", {}).get("checkpoint"),
+        restore_generation=private.get("restore", {}).get("generation", 0),
     )
 
 

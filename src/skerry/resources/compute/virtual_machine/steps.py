@@ -6,6 +6,7 @@
     vm-resize      start: room, new spec, restart if running ─▶ await_restarted
     vm-deallocate  start: stop ─▶ await_stopped ─▶ leave ─▶ await_gone
     vm-redeploy    start: as deallocate ─▶ … ─▶ allocate ─▶ await_running
+    vm-restore     start: an order to restore ─▶ await_restored
     vm-delete      start: leave ─▶ await_gone ─▶ clean ─▶ await_disk ─▶ the row goes
 
 A step that fails leaves the VM as it is, with provisioningState Failed; delete works in every state.
@@ -129,7 +130,8 @@ def _allocate(context: StepContext) -> Outcome:
     disks.place(context.work, os_disk_key(vm), host)
     for key in nic_keys(vm):
         network.place_nic(context.work, key, host, row.private["vm"], hostname=computer_name(vm))
-    _order(context, power="running", hard=False, warm=may_start_warm(context.work, context.row, vm))
+    warm = "fork" not in row.private and may_start_warm(context.work, row, vm)
+    _order(context, power="running", hard=False, warm=warm)
     return Hop("await_running") if was_there else Nap(1, host, "await_running")  # it can't have heard of it yet
 
 
@@ -173,6 +175,7 @@ def _finish_started(context: StepContext, seen: VmObserved) -> Outcome:
             "again.",
         )
     context.row.private.pop("unmade", None)
+    _forget_origin(context)
     return _finish(context)
 
 
@@ -198,6 +201,7 @@ def _await_ready(context: StepContext) -> Outcome:
         context.row.private["provisioned"] = True
         context.row.private.pop("unmade", None)
         _forget_secrets(context)
+        _forget_origin(context)
         return _finish(context)
     if seen.health == "failed":
         raise OperationFailed(
@@ -216,6 +220,18 @@ def _forget_secrets(context: StepContext) -> None:
     kept = [context.row.private.pop(name, None) for name in ("password_hash", "custom_data")]
     if any(kept):
         _order(context)
+
+
+def _forget_origin(context: StepContext) -> None:
+    """A fork has gone on from its checkpoint's memory: it never does so again, and the restore point may be deleted."""
+    if context.row.private.pop("fork", None):
+        _unlink(context, "fork")
+        _order(context)
+
+
+def _unlink(context: StepContext, kind: str) -> None:
+    links = context.work.resources.links_from(context.row.key)
+    context.work.resources.set_links(context.row.key, [link for link in links if link.kind != kind])
 
 
 def _finish(context: StepContext) -> Outcome:
@@ -288,6 +304,53 @@ def _await_applied(context: StepContext) -> Outcome:
     return _finish(context)
 
 
+def _restore(context: StepContext) -> Outcome:
+    """One with memory runs afterwards; one without boots if the VM was to run."""
+    private, state = context.row.private, context.operation.state
+    if "restore" not in state:
+        # A number that no order had: the host may yet carry out one that was taken back.
+        state["before"], state["restore"] = private.get("restore"), private.get("restores", 0) + 1
+    order = {"checkpoint": state["checkpoint"], "generation": state["restore"]}
+    changes: dict[str, object] = {"restore": order, "restores": state["restore"]}
+    if state["memory"] or private["power"] == "running":
+        changes |= {"power": "running", "hard": False, "start": _number(context, "start")}
+    _order(context, **changes)
+    return Hop("await_restored")
+
+
+def _await_restored(context: StepContext) -> Outcome:
+    seen, private = observed(context.work, context.row), context.row.private
+    runs = private["power"] == "running"
+    met = seen is not None and seen.restore_generation >= private["restore"]["generation"]
+    if seen is None or not met or (runs and seen.start_generation < private["start"]) or seen.power not in _STARTED:
+        why = seen.message if seen else ""
+        if context.failing(why) > FAILING_SECONDS:
+            raise OperationFailed(
+                "VMRestoreFailed",
+                f"VM '{context.row.name}' could not be put back: {why.rstrip('.')}. It goes on as it is; its disks and "
+                "the restore point are kept. Try again once that is mended.",
+            )
+        return Nap(1, _host(context))
+    _end_restore(context)
+    return _finish_started(context, seen) if runs else _finish(context)
+
+
+def _end_restore(context: StepContext) -> None:
+    """The restore point is not needed any more."""
+    if context.row.private.pop("restoring", None):
+        _unlink(context, "restore")
+        context.work.resources.save(context.row)
+
+
+def _withdraw_restore(context: StepContext, _error: ErrorDetail) -> None:
+    """An order that has failed must not be carried out later, when the VM has gone on."""
+    _end_restore(context)
+    if "restore" in context.operation.state:
+        before = context.operation.state["before"]
+        context.row.private.pop("restore")
+        _order(context, **({"restore": before} if before else {}))
+
+
 def _leave(context: StepContext) -> Outcome:
     """Give back what the VM has on its host; disks, NICs and addresses stay."""
     private = context.row.private
@@ -296,9 +359,18 @@ def _leave(context: StepContext) -> Outcome:
         for key in nic_keys(_vm(context)):
             network.unplace_nic(context.work, key)
         context.operation.state["revision"] = context.work.hosts.drop(host, "vm", private["vm"])
+        _forget_checkpoints(context)
         private |= {"host": "", "leaving": host}
         context.work.resources.save(context.row)
     return Hop("await_gone")
+
+
+def _forget_checkpoints(context: StepContext) -> None:
+    """What the host is told when it has the VM again must not put it back, nor let it go on from memory, once more."""
+    seen = observed(context.work, context.row)
+    context.row.private.pop("restore", None)
+    if seen is not None and seen.start_generation and context.row.private.pop("fork", None):
+        _unlink(context, "fork")
 
 
 def _await_gone(context: StepContext) -> Outcome:
@@ -417,9 +489,15 @@ REDEPLOY = OperationKind(
     {"start": _stop, "await_stopped": _await_stopped, **_GO, "allocate": _allocate, **_RUN},
     timed_out=_power_timed_out,
 )
+RESTORE = OperationKind(
+    "vm-restore",
+    {"start": _restore, "await_restored": _await_restored},
+    on_failure=_withdraw_restore,
+    timed_out=_power_timed_out,
+)
 DELETE = OperationKind(
     "vm-delete",
     {"start": _leave, "await_gone": _await_gone, "clean": _clean, "await_disk": _await_disk},
     timed_out=_power_timed_out,
 )
-KINDS = (CREATE, START, STOP, RESTART, RESIZE, REAPPLY, DEALLOCATE, REDEPLOY, DELETE)
+KINDS = (CREATE, START, STOP, RESTART, RESIZE, REAPPLY, DEALLOCATE, REDEPLOY, RESTORE, DELETE)
