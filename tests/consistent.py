@@ -9,8 +9,10 @@ from sqlalchemy import select
 
 from skerry.arm.rows import body_of
 from skerry.control import ControlPlane
-from skerry.hostspec import DiskSpec, VmSpec, VnetSpec
+from skerry.hostspec import CheckpointSpec, DiskSpec, VmSpec, VnetSpec
+from skerry.resources.compute.checkpoints import checkpoint_of
 from skerry.resources.compute.disk import model as disks
+from skerry.resources.compute.restore_point import model as points
 from skerry.resources.compute.virtual_machine import model as machines
 from skerry.resources.network import spec as network
 from skerry.store import Link, OperationRow, ResourceRow, UnitOfWork, tables
@@ -18,6 +20,7 @@ from skerry.store import Link, OperationRow, ResourceRow, UnitOfWork, tables
 VM, DISK, NIC = (
     f"microsoft.{name}" for name in ("compute/virtualmachines", "compute/disks", "network/networkinterfaces")
 )
+POINT = "microsoft.compute/restorepointcollections/restorepoints"
 VNET, PUBLIC_IP = "microsoft.network/virtualnetworks", "microsoft.network/publicipaddresses"
 GROUP, DEPLOYMENT = "microsoft.resources/resourcegroups", "microsoft.resources/deployments"
 TRANSIENT = {"Creating", "Updating", "Deleting", "Accepted", "Running"}
@@ -89,7 +92,10 @@ class State:
             source, target = self.rows.get(link.source), link.target
             if source is None:
                 yield f"{link} starts nowhere"
-            elif link.kind in ("nic", "disk", "nsg", "public-ip") and target not in self.rows:
+            elif (
+                link.kind in ("nic", "disk", "nsg", "public-ip", "fork", "restore", "origin")
+                and target not in self.rows
+            ):
                 yield f"{link} leads nowhere"
             elif link.kind == "subnet" and target not in self._subnets():
                 yield f"{link} leads to no subnet"
@@ -118,6 +124,7 @@ class State:
             yield from _differ(host, {vm.id: vm for vm in spec.vms}, self._wanted_vms(host))
             yield from _differ(host, {vnet.id: vnet for vnet in spec.vnets}, self._wanted_vnets(host))
             yield from self._disks(host, {disk.id: disk for disk in spec.disks})
+            yield from self._checkpoints(host, {checkpoint.id: checkpoint for checkpoint in spec.checkpoints})
 
     def _wanted_vms(self, host: str) -> dict[str, VmSpec | None]:
         """None: its row is being changed, or that has failed, and the spec may lag behind."""
@@ -150,6 +157,19 @@ class State:
                 if not attached <= specs.keys():
                     yield f"host {host} has not the disks of {row.key}"
 
+    def _checkpoints(self, host: str, specs: Mapping[str, CheckpointSpec]) -> Iterator[str]:
+        """Each is of a restore point, and a restore point that is there has one."""
+        rows = {checkpoint_of(row).id: row for row in self.rows.values() if row.type == POINT}
+        for key, spec in specs.items():
+            row = rows.get(key)
+            if row is None:
+                yield f"host {host} has checkpoint {key}, which has no row"
+            elif not _lags(row) and spec != points.spec_of(row):
+                yield f"host {host} has checkpoint {spec} for {row.key}"
+        for key, row in rows.items():
+            if not _lags(row) and checkpoint_of(row).host == host and key not in specs:
+                yield f"host {host} has no checkpoint for {row.key}"
+
     def _use(self) -> Iterator[str]:
         for host in self.work.connection.execute(select(tables.hosts)).all():
             vms = self.work.hosts.spec(host.id).vms
@@ -181,7 +201,16 @@ def _lags(row: ResourceRow) -> bool:
 def _vm_references(row: ResourceRow) -> set[tuple[str, str]]:
     properties = body_of(row)["properties"]
     nics = {("nic", nic["id"].lower()) for nic in properties["networkProfile"]["networkInterfaces"]}
-    return nics | {("disk", properties["storageProfile"]["osDisk"]["managedDisk"]["id"].lower())}
+    found = nics | {("disk", properties["storageProfile"]["osDisk"]["managedDisk"]["id"].lower())}
+    if "fork" in row.private:
+        found.add(("fork", row.private["fork"]["point"]))
+    if "restoring" in row.private:
+        found.add(("restore", row.private["restoring"]))
+    return found
+
+
+def _disk_references(row: ResourceRow) -> set[tuple[str, str]]:
+    return {("origin", row.private["awaits"])} if "awaits" in row.private else set()
 
 
 def _nic_references(row: ResourceRow) -> set[tuple[str, str]]:
@@ -206,7 +235,13 @@ def _public_ip_references(row: ResourceRow) -> set[tuple[str, str]]:
     return {("address", f"publicaddresses/{body_of(row)['properties']['ipAddress']}")}
 
 
-_REFERENCES = {VM: _vm_references, NIC: _nic_references, VNET: _vnet_references, PUBLIC_IP: _public_ip_references}
+_REFERENCES = {
+    VM: _vm_references,
+    DISK: _disk_references,
+    NIC: _nic_references,
+    VNET: _vnet_references,
+    PUBLIC_IP: _public_ip_references,
+}
 
 
 def _differ(host: str, specs: Mapping[str, Any], wanted: Mapping[str, Any]) -> Iterator[str]:

@@ -116,6 +116,7 @@ def document(arm: Arm) -> Json:
                 _drop_conditions(operation)
     for name, member, values in VALUES:
         _prefer(schemas[name]["properties"], member, values)
+    _prefer(schemas["CollectionSourceBody"]["properties"], "id", IDS["Microsoft.Compute/virtualMachines"])
     _prefer(schemas["ReferenceBody"]["properties"], "id", [one for ids in IDS.values() for one in ids])
     return found
 
@@ -128,6 +129,7 @@ NAMES = {
     "networkInterfaceName": ("Microsoft.Network/networkInterfaces", ["web-nic", "nic2"]),
     "virtualMachineName": ("Microsoft.Compute/virtualMachines", ["web", "vm2"]),
     "diskName": ("Microsoft.Compute/disks", ["disk", "disk2"]),
+    "restorePointCollectionName": ("Microsoft.Compute/restorePointCollections", ["kept", "kept2"]),
     "sshPublicKeyName": ("Microsoft.Compute/sshPublicKeys", ["key", "key2"]),
     "deploymentName": ("Microsoft.Resources/deployments", ["one", "two"]),
 }
@@ -136,7 +138,10 @@ VALUES: list[tuple[str, str, list[Any]]] = [
         (f"{kind}Body", "location", ["local", "West Europe"])
         for kind in ("ResourceGroup", "VirtualNetwork", "NetworkSecurityGroup", "PublicIpAddress", "NetworkInterface")
     ),
-    *((f"{kind}Body", "location", ["local"]) for kind in ("Disk", "SshPublicKey", "VirtualMachine")),
+    *(
+        (f"{kind}Body", "location", ["local"])
+        for kind in ("Disk", "RestorePointCollection", "SshPublicKey", "VirtualMachine")
+    ),
     ("AddressSpaceBody", "addressPrefixes", [["10.0.0.0/16"], ["10.1.0.0/16", "10.2.0.0/16"], ["10.0.0.0/33"]]),
     ("SubnetPropertiesBody", "addressPrefix", ["10.0.0.0/24", "10.0.1.0/24", "10.1.0.0/25"]),
     ("HardwareProfileBody", "vmSize", ["Standard_B1s", "standard_b2s", "Standard_D2s_v5"]),

@@ -136,6 +136,8 @@ def test_every_forbidden_value_is_refused_by_its_path(arm: Arm, path: str) -> No
     validator = jsonschema_rs.validator_for({**schema, "components": {"schemas": SCHEMAS}})
     arm.nic(arm.group())
     arm.put("resourceGroups/rg/providers/Microsoft.Network/networkSecurityGroups/nsg", {"location": "local"})
+    if "{restorePointName}" in path:
+        _collection(arm)
     url = path.format_map(_Names(arm.subscription))
     before = {kind: _all(arm, kind) for kind in ("virtualNetworks", "networkSecurityGroups", "networkInterfaces")}
     count, wrong = 0, []
@@ -163,6 +165,13 @@ def test_a_body_that_is_no_object_is_refused(arm: Arm) -> None:
             assert (answer.status, answer.code) == (400, "InvalidRequestContent")
 
 
+def _collection(arm: Arm) -> None:
+    vm = arm.vm("resourceGroups/rg")
+    source = {"source": {"id": f"/subscriptions/{arm.subscription}/{vm}"}}
+    path = "resourceGroups/rg/providers/Microsoft.Compute/restorePointCollections/kept"
+    assert arm.put(path, {"location": "local", "properties": source}).status == 201
+
+
 def _all(arm: Arm, kind: str) -> Any:
     return arm.get(f"providers/Microsoft.Network/{kind}").body
 
@@ -172,7 +181,7 @@ class _Names(dict[str, str]):
 
     def __init__(self, subscription: str) -> None:
         super().__init__(subscriptionId=subscription, resourceGroupName="rg", virtualNetworkName="net")
-        self["networkSecurityGroupName"] = "nsg"
+        self |= {"networkSecurityGroupName": "nsg", "restorePointCollectionName": "kept"}
 
     def __missing__(self, name: str) -> str:
         return "new"

@@ -178,8 +178,8 @@ def test_what_is_not_supported_is_refused(arm: Arm, properties: dict[str, Any], 
 def test_the_only_disk_cannot_be_left_out(arm: Arm) -> None:
     arm.vm(arm.group())
     _collection(arm)
-    disk = arm.get(VM).body["properties"]["storageProfile"]["osDisk"]["managedDisk"]
-    answer = arm.put(POINT, {"properties": {"excludeDisks": [disk]}})
+    disk = arm.get(VM).body["properties"]["storageProfile"]["osDisk"]["managedDisk"]["id"]
+    answer = arm.put(POINT, {"properties": {"excludeDisks": [{"id": disk}]}})
     assert answer.code == "InvalidParameter"
     assert "only disk" in answer.message
 

@@ -8,6 +8,8 @@ from tests.api.client import Answer, Arm
 
 VMS = "providers/Microsoft.Compute/virtualMachines"
 NETWORK = "providers/Microsoft.Network"
+COLLECTION = "resourceGroups/rg/providers/Microsoft.Compute/restorePointCollections/kept"
+POINT = f"{COLLECTION}/restorePoints/one"
 DISK = "resourceGroups/rg/providers/Microsoft.Compute/disks/data"
 
 
@@ -100,6 +102,55 @@ def _put_subnet(arm: Arm) -> Answer:
     return arm.put(path, {"properties": {"addressPrefix": "10.0.7.0/24"}})
 
 
+def _collection(arm: Arm) -> None:
+    _vm(arm)
+    vm = f"/subscriptions/{arm.subscription}/resourceGroups/rg/{VMS}/web"
+    body = {"location": "local", "tags": {"skerry.memory": "on"}, "properties": {"source": {"id": vm}}}
+    arm.done(arm.put(COLLECTION, body))
+
+
+def _put_point(arm: Arm) -> Answer:
+    return arm.put(POINT, {})
+
+
+def _point(arm: Arm) -> None:
+    _collection(arm)
+    arm.done(_put_point(arm))
+
+
+def _stopped_point(arm: Arm) -> None:
+    _point(arm)
+    arm.done(_act("powerOff")(arm))
+
+
+def _forkable(arm: Arm) -> None:
+    _point(arm)
+    arm.nic("resourceGroups/rg", "second-nic")
+
+
+def _fork(arm: Arm) -> Answer:
+    nic = f"/subscriptions/{arm.subscription}/resourceGroups/rg/{NETWORK}/networkInterfaces/second-nic"
+    image = {"id": f"/subscriptions/{arm.subscription}/{POINT}"}
+    body = arm.vm_body(nic)
+    del body["properties"]["osProfile"]
+    body["properties"]["storageProfile"] = {
+        "imageReference": image,
+        "osDisk": {"createOption": "FromImage", "name": "second-disk"},
+    }
+    return arm.put(f"resourceGroups/rg/{VMS}/second", body)
+
+
+def _restore_disk(arm: Arm) -> Answer:
+    source = arm.get(f"{POINT}/diskRestorePoints").body["value"][0]["id"]
+    creation = {"createOption": "Restore", "sourceResourceId": source}
+    return arm.put(DISK, {"location": "local", "properties": {"creationData": creation}})
+
+
+def _forked(arm: Arm) -> None:
+    _forkable(arm)
+    arm.done(_fork(arm))
+
+
 def _network_template(arm: Arm) -> list[dict[str, Any]]:
     vnet = {
         "addressSpace": {"addressPrefixes": ["10.0.0.0/16"]},
@@ -156,6 +207,14 @@ SCENARIOS = (
     Scenario("disk create", "disk-apply", _empty, _put_disk(1)),
     Scenario("disk grow", "disk-apply", _disk, _put_disk(2)),
     Scenario("disk delete", "disk-delete", _disk, _delete(DISK)),
+    Scenario("disk restore", "disk-apply", _point, _restore_disk),
+    Scenario("restore point", "restorepoint-create", _collection, _put_point),
+    Scenario("restore point delete", "restorepoint-delete", _point, _delete(POINT)),
+    Scenario("collection delete", "restorepointcollection-delete", _point, _delete(COLLECTION)),
+    Scenario("vm restore", "vm-restore", _point, lambda arm: arm.post(f"{POINT}/restore")),
+    Scenario("vm restore, stopped", "vm-restore", _stopped_point, lambda arm: arm.post(f"{POINT}/restore")),
+    Scenario("vm fork", "vm-create", _forkable, _fork),
+    Scenario("group delete, forked", "group-delete", _forked, _delete("resourceGroups/rg")),
     Scenario("subnet", "network-apply", _vm, _put_subnet),
     Scenario("deployment", "deployment-run", _empty, deploy),
     Scenario("deployment that fails", "deployment-run", _empty, lambda arm: deploy(arm, "Standard_E32s_v5"), "Failed"),

@@ -155,6 +155,9 @@ class _Document:
         return {"anyOf": [schema, {}]} if kind.parse else schema
 
     def _lists(self, kind: ResourceType, path: str, tag: str, shown: Json) -> None:
+        """A child type has no list of its own."""
+        if kind.name.count("/") > 1:
+            return
         listed = {"200": answer("A page", page_of(shown)), **errors(READ)}
         of_group = path.rpartition("/")[0]
         paging = [reference("top"), reference("skipToken")]

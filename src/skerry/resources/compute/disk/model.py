@@ -1,7 +1,7 @@
 """A disk's row: what it is on the host, who uses it, and how the VM type makes and frees one.
 
-`row.private`: `disk` (its id), `image` (the id of the image that it begins as), `origin` (the checkpoint, and the disk in
-it, that it begins as), `awaits` (the restore point that this is of, until it is made), `host` (where its file is).
+`row.private`: `disk` (its id), `image` (the id of the image that it begins as), `origin` (the checkpoint, and the disk
+in it, that it begins as), `awaits` (the restore point that this is of, until it is made), `host` (where its file is).
 """
 
 import time

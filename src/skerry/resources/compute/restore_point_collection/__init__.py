@@ -12,7 +12,11 @@ from skerry.arm.rows import Body, body_of, new_operation, set_state
 from skerry.resources.compute.checkpoints import COLLECTION, POINT
 from skerry.resources.compute.restore_point import model as points
 from skerry.resources.compute.restore_point_collection import steps
-from skerry.resources.compute.restore_point_collection.wire import CollectionProperties, RestorePointCollection, Source
+from skerry.resources.compute.restore_point_collection.wire import (
+    CollectionProperties,
+    CollectionSource,
+    RestorePointCollection,
+)
 from skerry.resources.compute.virtual_machine.model import TYPE as VM
 from skerry.store import OperationRow, ResourceRow, UnitOfWork
 
@@ -33,7 +37,7 @@ def _put(context: PutContext[RestorePointCollection]) -> None:
     properties.restore_points, properties.provisioning_state = None, "Succeeded"
 
 
-def _source(context: PutContext[RestorePointCollection], asked: str | None) -> Source:
+def _source(context: PutContext[RestorePointCollection], asked: str | None) -> CollectionSource:
     target = "properties.source.id"
     if asked is None:
         raise BadRequest("InvalidParameter", "Required parameter 'source.id' is missing (null).", target=target)
@@ -53,7 +57,7 @@ def _source(context: PutContext[RestorePointCollection], asked: str | None) -> S
             "resource exists, and that both resources are in the same region.",
             target=target,
         )
-    return Source(id=row.id, location=row.location)
+    return CollectionSource(id=row.id, location=row.location)
 
 
 def _keep(before: CollectionProperties, asked: str | None) -> None:

@@ -5,7 +5,7 @@ from typing import Any, Literal
 from skerry.arm.descriptor import ArmResource, Id, Properties, ReadOnly
 
 
-class Source(Properties):
+class CollectionSource(Properties):
     """The VM whose restore points these are; it may be gone since."""
 
     id: Id | None = None
@@ -15,7 +15,7 @@ class Source(Properties):
 class CollectionProperties(Properties):
     """`properties` of a collection."""
 
-    source: Source | None = None
+    source: CollectionSource | None = None
     instant_access: Literal[False] | None = None
     restore_point_collection_id: ReadOnly[str | None] = None
     provisioning_state: ReadOnly[str | None] = None
