@@ -159,6 +159,7 @@ def test_every_forbidden_value_is_refused_by_its_path(arm: Arm, path: str) -> No
 def test_a_body_that_is_no_object_is_refused(arm: Arm) -> None:
     arm.nic(arm.group())
     arm.put("resourceGroups/rg/providers/Microsoft.Network/networkSecurityGroups/nsg", {"location": "local"})
+    _collection(arm)
     for path in _bodies():
         for body in (b'"text"', b"5", b"[]", b"null", b"true", b"{", b""):
             answer = arm.put(path.format_map(_Names(arm.subscription)), body)

@@ -32,6 +32,7 @@ from skerry.resources.compute.virtual_machine.model import (
     size_name,
     spec_of,
 )
+from skerry.resources.compute.virtual_machine.timeouts import log_tail, power_timed_out, provisioning_timed_out
 from skerry.resources.compute.virtual_machine.wire import VirtualMachine
 from skerry.resources.network import spec as network
 
@@ -41,7 +42,6 @@ PROVISION_SECONDS = 20 * 60.0
 POWER_SECONDS = 10 * 60.0
 DELETE_SECONDS = 10 * 60.0
 _STARTED = ("running", "stopped")  # powers of a VM whose order to start was carried out
-LOG_TAIL = 2000
 
 
 def _vm(context: StepContext) -> VirtualMachine:
@@ -210,7 +210,7 @@ def _await_ready(context: StepContext) -> Outcome:
     if seen.power == "stopped":
         raise OperationFailed(
             "OSProvisioningClientError",
-            f"VM '{context.row.name}' stopped before its guest reported ready. {seen.message} {_log_tail(context)}",
+            f"VM '{context.row.name}' stopped before its guest reported ready. {seen.message} {log_tail(context)}",
         )
     return Nap(5, _host(context))
 
@@ -435,69 +435,39 @@ def _await_disk(context: StepContext) -> Outcome:
     return Done()
 
 
-def _log_tail(context: StepContext) -> str:
-    log = context.service.serial_log(context.row.private["vm"])
-    if not log:
-        return "Its serial console printed nothing."
-    text = log[-LOG_TAIL:].decode(errors="replace")
-    printable = "".join(c if c.isprintable() or c == "\n" else " " for c in text)
-    return f"The end of its serial log: {printable.strip()}"
-
-
-def _provisioning_timed_out(context: StepContext) -> ErrorDetail:
-    if context.operation.step != "await_ready":
-        return _power_timed_out(context)
-    return ErrorDetail(
-        "OSProvisioningTimedOut",
-        f"OS Provisioning for VM '{context.row.name}' did not finish in the allotted time. The VM may still finish "
-        "provisioning successfully; it is kept. Please check provisioning state later, or its serial log with "
-        f"`az vm boot-diagnostics get-boot-log`. {_log_tail(context)}",
-    )
-
-
-def _power_timed_out(context: StepContext) -> ErrorDetail:
-    seen = observed(context.work, context.row)
-    why = (seen.message if seen else "") or "the host did not report it in time"
-    return ErrorDetail(
-        "OperationTimedOut",
-        f"The operation on VM '{context.row.name}' did not finish in step '{context.operation.step}': {why}. "
-        "Nothing was removed; try again.",
-    )
-
-
 _RUN = {"await_running": _await_running, "await_ready": _await_ready}
 _GO = {"leave": _leave, "await_gone": _await_gone}
 
-CREATE = OperationKind("vm-create", {"start": _create, **_RUN}, timed_out=_provisioning_timed_out)
-START = OperationKind("vm-start", {"start": _start, **_RUN}, timed_out=_power_timed_out)
-STOP = OperationKind("vm-stop", {"start": _stop, "await_stopped": _await_stopped}, timed_out=_power_timed_out)
+CREATE = OperationKind("vm-create", {"start": _create, **_RUN}, timed_out=provisioning_timed_out)
+START = OperationKind("vm-start", {"start": _start, **_RUN}, timed_out=power_timed_out)
+STOP = OperationKind("vm-stop", {"start": _stop, "await_stopped": _await_stopped}, timed_out=power_timed_out)
 RESTART = OperationKind(
-    "vm-restart", {"start": _restart, "await_restarted": _await_restarted}, timed_out=_power_timed_out
+    "vm-restart", {"start": _restart, "await_restarted": _await_restarted}, timed_out=power_timed_out
 )
 RESIZE = OperationKind(
     "vm-resize",
     {"start": _resize, "await_restarted": _await_restarted},
     on_failure=_undo_resize,
-    timed_out=_power_timed_out,
+    timed_out=power_timed_out,
 )
-REAPPLY = OperationKind("vm-reapply", {"start": _reapply, "await_applied": _await_applied}, timed_out=_power_timed_out)
+REAPPLY = OperationKind("vm-reapply", {"start": _reapply, "await_applied": _await_applied}, timed_out=power_timed_out)
 DEALLOCATE = OperationKind(
-    "vm-deallocate", {"start": _stop, "await_stopped": _await_stopped, **_GO}, timed_out=_power_timed_out
+    "vm-deallocate", {"start": _stop, "await_stopped": _await_stopped, **_GO}, timed_out=power_timed_out
 )
 REDEPLOY = OperationKind(
     "vm-redeploy",
     {"start": _stop, "await_stopped": _await_stopped, **_GO, "allocate": _allocate, **_RUN},
-    timed_out=_power_timed_out,
+    timed_out=power_timed_out,
 )
 RESTORE = OperationKind(
     "vm-restore",
     {"start": _restore, "await_restored": _await_restored},
     on_failure=_withdraw_restore,
-    timed_out=_power_timed_out,
+    timed_out=power_timed_out,
 )
 DELETE = OperationKind(
     "vm-delete",
     {"start": _leave, "await_gone": _await_gone, "clean": _clean, "await_disk": _await_disk},
-    timed_out=_power_timed_out,
+    timed_out=power_timed_out,
 )
 KINDS = (CREATE, START, STOP, RESTART, RESIZE, REAPPLY, DEALLOCATE, REDEPLOY, RESTORE, DELETE)
