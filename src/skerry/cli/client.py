@@ -101,11 +101,17 @@ class Client:
         `tick` is called every poll. Raises ApiError when the change is refused or fails later.
         """
         reply = self.request(method, path, body)
-        operation = reply.headers.get("azure-asyncoperation")
-        if operation is None or not wait:
+        if not wait or not self.finish(reply, tick=tick):
             return reply.json()
-        self._follow(reply, self._own(operation), tick)
         return self.get(path) if method in ("PUT", "PATCH") else None
+
+    def finish(self, reply: Reply, *, tick: Callable[[], None] = lambda: None) -> bool:
+        """Wait for the operation that an answer began, if it did. Raises ApiError when that fails."""
+        operation = reply.headers.get("azure-asyncoperation")
+        if operation is None:
+            return False
+        self._follow(reply, self._own(operation), tick)
+        return True
 
     def exchange(self, method: str, target: str, body: Any = None) -> Reply:
         """One request to a path and query as they are. Raises ApiError for a refusal."""
