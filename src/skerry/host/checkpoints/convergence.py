@@ -49,6 +49,7 @@ class Checkpointing:
         """Why an order to restore isn't carried out; None where there is no such order or nothing in its way."""
         if vm is None or not must_restore(vm, machine):
             return None
+        self._list()  # an agent that has just begun doesn't know yet what is here
         known = self._seen.get(vm.restore_from or "")
         if known is not None and known.ready:
             return None
