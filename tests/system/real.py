@@ -271,7 +271,7 @@ class Real:
             "'microsoft.compute/disks')",
             "SELECT 'operation ' || kind FROM operations WHERE status = 'InProgress'",
             "SELECT 'spec ' || kind || id FROM host_specs",
-            "SELECT 'seen ' || kind || id FROM host_observed WHERE kind != 'image'",
+            "SELECT 'seen ' || kind || id FROM host_observed WHERE kind NOT IN ('image', 'warm')",
         )
         return [row for query in queries for row in self.query(query)]
 

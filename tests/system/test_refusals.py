@@ -6,13 +6,17 @@ fifteen seconds before it fails: most of this is `make test-kills`.
 """
 
 import os
+import re
 import resource
+import signal
+import socket
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from tests.system.cloud import free_port, until
+from tests.system.cloud import SKERRY, free_port, until
 from tests.system.real import Real, vm_path
 
 from skerry.host.compute.qemu import cgroups
@@ -94,6 +98,67 @@ def test_a_folder_that_cannot_be_written(real: Real, nic: str, folder: str) -> N
 
 
 @contextmanager
+def own_disk(folder: Path) -> Iterator[Path]:
+    """A file system in a file, and what makes it read-only as a bad disk does."""
+    disk = folder.with_suffix(".img")
+    run("truncate", "-s", "128M", disk)
+    run("mkfs.ext4", "-q", disk)
+    folder.mkdir()
+    mount(disk, folder)
+    device = run("findmnt", "-no", "SOURCE", folder).strip().rpartition("/")[2]
+    try:
+        yield Path("/sys/fs/ext4") / device / "trigger_fs_error"
+    finally:
+        run("umount", "--lazy", folder)
+
+
+def mount(disk: Path, folder: Path) -> None:
+    """As a system disk mostly is."""
+    run("mount", "-o", "loop,errors=remount-ro", disk, folder)
+    folder.chmod(0o711)
+
+
+def run(*words: str | Path) -> str:
+    """Run a program of the host; what it prints."""
+    return subprocess.run([str(word) for word in words], check=True, capture_output=True, text=True).stdout
+
+
+@pytest.mark.kills
+@pytest.mark.skipif(not Path("/dev/loop-control").exists(), reason="needs loop devices")
+def test_a_disk_that_turns_read_only(tmp_path: Path) -> None:
+    """Reads work and nothing is promised; once the disk is repaired a new start finds all that was."""
+    with own_disk(tmp_path / "state") as fault:
+        real = Real(tmp_path, free_port())
+        real.up()
+        vm = real.create(real.network())
+        (qemu,) = real.qemus(vm)
+        fault.write_text("bad sector")
+        for method, path in (("DELETE", vm_path()), ("POST", f"{vm_path()}/restart")):
+            assert "once that is mended" in refused(real, method, path)
+        assert real.skerry("vm", "list", "-g", "rg")
+        assert real.power() == "running"
+        assert "read-only" in real.skerry("down", check=False).lower()
+        assert real.qemus(vm) == [qemu]
+        real.kill(signal.SIGTERM)
+        os.kill(qemu, signal.SIGKILL)
+        until(lambda: not real.qemus(vm), 10, "QEMU is gone")
+        until(lambda: not unmounted(tmp_path / "state"), 30, "nobody uses the disk")
+        subprocess.run(["e2fsck", "-fy", str(tmp_path / "state.img")], check=False, capture_output=True)
+        mount(tmp_path / "state.img", tmp_path / "state")
+        real.up()
+        until(lambda: real.power() == "running", 30, "it runs again")
+        real.delete()
+        real.remove_disks()
+        real.clean()
+        real.down()
+
+
+def unmounted(folder: Path) -> int:
+    """Unmount it; 0 if that worked."""
+    return subprocess.run(["umount", str(folder)], check=False, capture_output=True).returncode
+
+
+@contextmanager
 def few_files(pid: int, more: int) -> Iterator[None]:
     """The process may open so many files more than it has."""
     before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
@@ -163,3 +228,25 @@ def set_clock(clock: Path, seconds: int) -> None:
     part = clock.with_suffix(".part")
     part.write_text(str(seconds))
     part.rename(clock)
+
+
+@pytest.mark.kills
+def test_kvm_that_is_asked_for_and_refused(tmp_path: Path) -> None:
+    """Nothing is started in its place: who asks for KVM wants no emulation."""
+    cpuinfo, nothing, other = tmp_path / "cpuinfo", tmp_path / "socket", tmp_path / "file"
+    cpuinfo.write_text(re.sub(r"(?m)^(flags\s*:)", r"\1 vmx", Path("/proc/cpuinfo").read_text()))
+    other.touch(0o666)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(nothing))
+    up = f"{SKERRY} up --detach --accel kvm --port {free_port()} --state {tmp_path}/state"
+    for device, cause in (
+        (nothing, "can't be opened (No such device or address)"),
+        (other, "failed to initialize kvm"),
+    ):
+        script = f"mount --bind {cpuinfo} /proc/cpuinfo && mount --bind {device} /dev/kvm && exec {up}"
+        argv = ["unshare", "--mount", "--propagation", "private", "sh", "-c", script]
+        done = subprocess.run(argv, check=False, capture_output=True, text=True)
+        assert done.returncode == 1
+        assert "KVM was asked for but" in done.stderr
+        assert cause in done.stderr
+        assert "use --accel tcg, or auto" in done.stderr

@@ -5,6 +5,7 @@ import json
 import ssl
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -170,7 +171,8 @@ class Client:
         answer = reply.json()
         ends = time.time() + int(answer["expires_in"]) - _TOKEN_MARGIN_SECONDS
         token = str(answer["access_token"])
-        write_json(self._token_file, {"token": token, "ends": ends, "for": [self._base_url, self._login.app_id]})
+        with suppress(OSError):  # a full or read-only disk: the next command asks for a token of its own
+            write_json(self._token_file, {"token": token, "ends": ends, "for": [self._base_url, self._login.app_id]})
         return token
 
     def _send(self, method: str, target: str, content: bytes | None, headers: dict[str, str]) -> Reply:

@@ -62,11 +62,9 @@ def process_started(pid: int) -> str | None:
 
 
 def running(state: Path) -> Running | None:
-    """The Skerry that serves `state`; None when there is none."""
-    content = _read_json(state / PID_FILE)
-    if content is None:
-        return None
+    """The Skerry that serves `state`; None when there is none. A file that a power cut left half is of none."""
     try:
+        content = json.loads(_read(state / PID_FILE) or b"null")
         found = Running(int(content["pid"]), content["started"], int(content["port"]), content["base_url"])
     except (KeyError, TypeError, ValueError):
         return None
@@ -99,12 +97,13 @@ def write_running(state: Path, port: int, base_url: str) -> None:
 
 def credentials(state: Path) -> Credentials:
     """The service principal's login. Raises CliError when there is none yet or it can't be read."""
-    content = _read_json(state / "keys" / "account.json")
-    if content is None:
+    text = _read(state / "keys" / "account.json")
+    if text is None:
         raise CliError(f"{state} has no account yet: no Skerry was ever started on it. Start one with `skerry up`.")
     try:
+        content = json.loads(text)
         return Credentials(content["tenant_id"], content["subscription_id"], content["app_id"], content["app_secret"])
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise CliError(f"{state}/keys/account.json is damaged. Bring it back from a copy.") from error
 
 
@@ -117,12 +116,10 @@ def write_json(path: Path, content: Any) -> None:
     Path(name).replace(path)
 
 
-def _read_json(path: Path) -> Any:
+def _read(path: Path) -> bytes | None:
     try:
-        return json.loads(path.read_bytes())
+        return path.read_bytes()
     except FileNotFoundError:
         return None
-    except ValueError as error:
-        raise CliError(f"{path} is damaged: {error}. Remove it and run `skerry up` again.") from error
     except PermissionError as error:
         raise CliError(f"{path} can't be read. Run as the user who started Skerry (sudo?).") from error

@@ -46,6 +46,8 @@ def test_a_strange_pid_file_means_not_running(tmp_path: Path) -> None:
     for content in strange:
         (tmp_path / state.PID_FILE).write_text(json.dumps(content))
         assert state.running(tmp_path) is None
+    (tmp_path / state.PID_FILE).write_text("")
+    assert state.running(tmp_path) is None
 
 
 def test_credentials_say_what_is_wrong_with_them(tmp_path: Path) -> None:
