@@ -42,7 +42,7 @@ def real_agent(
     Raises HostError when the host lacks something that `skerry doctor` names. Call `start()` on what it returns.
     """
     # Imported here: simulated hosts and the API tests need none of what these load.
-    from skerry.host.checkpoints.none import NoCheckpoints
+    from skerry.host.checkpoints.qemu import QemuCheckpoints
     from skerry.host.compute.accel import choose_accelerator
     from skerry.host.compute.qemu.driver import QemuCompute
     from skerry.host.network.routed import RoutedNetwork
@@ -61,8 +61,9 @@ def real_agent(
     templates = Templates(state, Limits.of(state, warm.memory_gib, warm.disk_gib))
     templates.sweep()
     starts = TemplateStarts(templates, compute, network, storage) if warm.on else None
+    checkpoints = QemuCheckpoints(state, compute, network, storage)
     capacity = measure(choice.accelerator)
-    return Agent(source, compute, network, storage, NoCheckpoints(), guests=guests, capacity=capacity, warm=starts)
+    return Agent(source, compute, network, storage, checkpoints, guests=guests, capacity=capacity, warm=starts)
 
 
 def fake_agent(

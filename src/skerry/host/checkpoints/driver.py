@@ -41,3 +41,6 @@ class CheckpointDriver(Protocol):
 
     def close(self) -> None:
         """Give up what is under way; guests go on."""
+
+
+NOT_RUNNING = "the VM doesn't run, so it has no memory to keep: start it first, or ask for its disks only"

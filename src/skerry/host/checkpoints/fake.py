@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Sequence
 
+from skerry.host.checkpoints.driver import NOT_RUNNING
 from skerry.host.compute.fake import FakeCompute
 from skerry.host.errors import HostError
 from skerry.host.storage.fake import FakeStorage
@@ -78,6 +79,3 @@ class FakeCheckpoints:
         self.calls.append((verb, identifier))
         if self.fail_next:
             raise HostError(self.fail_next.pop(0))
-
-
-NOT_RUNNING = "the VM doesn't run, so it has no memory to keep: start it first, or ask for its disks only"

@@ -24,9 +24,9 @@ import structlog
 
 from skerry.host.errors import HostError, Refused
 from skerry.host.files import sync
-from skerry.host.storage import names, qemu_img
+from skerry.host.storage import chains, names, qemu_img
 from skerry.host.storage.files import appearing
-from skerry.host.storage.headers import Format, inspect, read_qcow2
+from skerry.host.storage.headers import Format, inspect
 from skerry.hostspec import ImageObserved
 
 log = structlog.get_logger()
@@ -153,13 +153,9 @@ class Library:
         return image
 
     def backing_disks(self) -> set[str]:
-        """Ids of the images that disks and templates of this state folder are overlays of."""
-        used = set()
-        for path in (*self.disks.glob("[!.]*.qcow2"), *self.folder.parent.glob("templates/*/disk.qcow2")):
-            backing = read_qcow2(path).backing
-            if backing:
-                used.add(Path(backing).parent.name)
-        return used
+        """Ids of the images that disks, templates and checkpoints of this state folder are overlays of."""
+        used = chains.overlays(self.folder.parent)
+        return {path.parent.name for path in used if path.parent.parent.name == chains.IMAGES}
 
     def _known(self, name: str) -> ImageObserved:
         if image := self.find(name):

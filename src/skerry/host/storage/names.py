@@ -24,6 +24,21 @@ def template_id(text: str) -> str:
     return text
 
 
+def checkpoint_id(text: str) -> str:
+    """`text` if it is a checkpoint's id (hex or a UUID). Raises Refused."""
+    if not _DISK.fullmatch(text):
+        raise Refused(f"{text!r} is no checkpoint id: hexadecimal digits and hyphens, at most 64")
+    return text
+
+
+def frozen_file(text: str) -> str:
+    """`text` if it is the name of a file with what a checkpoint's disk held. Raises Refused."""
+    checkpoint, _, rest = text.partition(".")
+    checkpoint_id(checkpoint)
+    disk_id(rest.removesuffix(".qcow2"))
+    return text
+
+
 def image_id(text: str) -> str:
     """`text` if it is an image's id. Raises Refused."""
     if not _IMAGE.fullmatch(text):

@@ -2,23 +2,27 @@
 
 STATE/disks/ID.qcow2      finished; its backing file is ../images/IMAGE/disk.qcow2, so a state folder can be moved
                           or ../templates/TEMPLATE/disk.qcow2, itself an overlay of an image, of a VM that started warm
-STATE/disks/ID.made       empty: the disk was finished once. Should its file be gone later, nothing is made in its place
+                          or ../frozen/TOKEN.DISK.qcow2, what a disk held when a checkpoint was made (frozen.py)
+STATE/disks/ID.made       the disk was finished once. Should its file be gone later, nothing is made in its place.
+                          It holds the last order to restore it, or nothing
 STATE/disks/.ID.qcow2.*   being made, or left by a kill and swept at the next start
 """
 
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from skerry.host.compute.driver import DiskFile
 from skerry.host.errors import HostError, Refused
-from skerry.host.files import sync
-from skerry.host.storage import names, qemu_img, rules
+from skerry.host.files import sync, write_atomically
+from skerry.host.storage import chains, names, qemu_img, rules
 from skerry.host.storage.files import appearing
+from skerry.host.storage.frozen import Frozen
 from skerry.host.storage.headers import holds_data, read_qcow2
 from skerry.host.storage.library import Library
-from skerry.hostspec import DiskObserved, DiskSpec, ImageObserved
+from skerry.hostspec import CheckpointedDisk, DiskObserved, DiskSpec, ImageObserved
 
 
 class Qcow2Storage:
@@ -28,6 +32,7 @@ class Qcow2Storage:
         self.folder = state / "disks"
         self.folder.mkdir(parents=True, exist_ok=True)
         self.library = Library(state)
+        self.frozen = Frozen(state)
         for left in self.folder.glob(".*.qcow2.*"):
             left.unlink(missing_ok=True)
         for path in self.folder.glob("[!.]*.qcow2"):
@@ -54,7 +59,7 @@ class Qcow2Storage:
         disk_file = DiskFile(path=str(path.absolute()), format="qcow2")
         if header.backing is None:
             return disk_file
-        below = self._backing(path, header.backing)
+        below = chains.layers(self.folder.parent, path)
         return replace(disk_file, backing=tuple((str(layer), "qcow2") for layer in below))
 
     def rebase(self, disk: str, base: Path | None) -> None:
@@ -66,7 +71,7 @@ class Qcow2Storage:
         header = read_qcow2(path)
         if header.backing is None:
             raise HostError(f"disk {disk} was made empty: there is nothing below it to change")
-        image = self._backing(path, header.backing)[-1].parent.name
+        image = chains.layers(self.folder.parent, path)[-1].parent.name
         wanted = f"../templates/{base.parent.name}/{base.name}" if base else f"../images/{image}/disk.qcow2"
         if header.backing == wanted and not holds_data(path):
             return
@@ -74,9 +79,32 @@ class Qcow2Storage:
             qemu_img.create(temporary, header.virtual_size, wanted)
             temporary.chmod(0o600)
 
+    def put_back(self, disk: str, origin: CheckpointedDisk) -> None:
+        """Let the disk hold what it held when a checkpoint was made; no smaller than it is. Repeatable."""
+        path, below = self._path(disk), self.frozen.of(origin)
+        size = read_qcow2(below).virtual_size
+        self._overlay(path, below, max(size, read_qcow2(path).virtual_size) if path.exists() else size)
+        self.frozen.sweep()
+
+    def is_new(self, disk: str, origin: CheckpointedDisk) -> bool:
+        """Whether the disk is made of `origin` and nobody has written to it."""
+        path, below = self._path(disk), self.frozen.of(origin)
+        return chains.backing(self.folder.parent, path) == below and not holds_data(path)
+
+    def order(self, disk: str) -> str:
+        """The last order to restore that was carried out on the disk, as `note_order` got it."""
+        with suppress(FileNotFoundError):
+            return _mark(self._path(disk)).read_text()
+        return ""
+
+    def note_order(self, disk: str, order: str) -> None:
+        """Remember with the disk, for as long as it lives, that it was put back."""
+        write_atomically(_mark(self._path(disk)), order.encode())
+
     def holds_data(self, disk: str) -> bool:
-        """Whether a disk was ever written to."""
-        return holds_data(self._path(disk))
+        """Whether a disk was ever written to, or is made of what another one held."""
+        below = chains.backing(self.folder.parent, self._path(disk))
+        return holds_data(self._path(disk)) or (below is not None and below.parent.name == chains.FROZEN)
 
     def images(self) -> Sequence[ImageObserved]:
         return self.library.list()
@@ -92,6 +120,7 @@ class Qcow2Storage:
         _mark(path).unlink(missing_ok=True)
         path.unlink(missing_ok=True)
         sync(self.folder)
+        self.frozen.sweep()
         return DiskObserved(id=disk, ready=False)
 
     def _grow(self, disk: DiskSpec, path: Path) -> DiskObserved:
@@ -103,30 +132,24 @@ class Qcow2Storage:
         return _observe(path)
 
     def _create(self, disk: DiskSpec, path: Path) -> DiskObserved:
-        image_bytes = backing = None
-        if disk.image is not None:
-            image_bytes = read_qcow2(self.library.path(disk.image)).virtual_size
-            backing = f"../images/{disk.image}/disk.qcow2"
-        rules.check_new(disk, image_bytes)
-        with appearing(path) as temporary:
-            qemu_img.create(temporary, disk.size_bytes, backing)
-            temporary.chmod(0o600)
+        with self.frozen.lock:
+            below = self._origin(disk)
+            rules.check_new(disk, read_qcow2(below).virtual_size if below else None)
+            self._overlay(path, below, disk.size_bytes)
         _mark(path).touch(0o600)
         return _observe(path)
 
-    def _backing(self, path: Path, name: str) -> list[Path]:
-        """The files below a disk, nearest first. A header that names any other file isn't ours and is refused."""
-        folder = Path(name).parent.name
-        if name == f"../images/{folder}/disk.qcow2":
-            return [self.library.path(folder)]
-        below, template = None, self.folder.parent / "templates" / folder / "disk.qcow2"
-        if name == f"../templates/{folder}/disk.qcow2":
-            names.template_id(folder)
-            below = read_qcow2(template).backing
-        image = Path(below or "").parent.name
-        if below != f"../../images/{image}/disk.qcow2":
-            raise HostError(f"{path} names {name!r} as its backing file, which is no image of the library")
-        return [template.absolute(), self.library.path(image)]
+    def _origin(self, disk: DiskSpec) -> Path | None:
+        """The file that a new disk is to be an overlay of. Raises HostError if it isn't here."""
+        if disk.origin is None:
+            return self.library.path(disk.image) if disk.image else None
+        return self.frozen.of(disk.origin)
+
+    def _overlay(self, path: Path, below: Path | None, size_bytes: int) -> None:
+        """An overlay in the disk's place; what its file held is lost."""
+        with appearing(path) as temporary:
+            qemu_img.create(temporary, size_bytes, chains.relative(below) if below else None, unseen=True)
+            temporary.chmod(0o600)
 
 
 def _mark(path: Path) -> Path:

@@ -14,9 +14,12 @@ HOUR = 3600
 _MEMORY_LIMIT = ("prlimit", f"--as={4 << 30}", "--")
 
 
-def create(path: Path, size_bytes: int, backing: str | None = None) -> None:
-    """An empty qcow2 file, or an overlay of `backing` (a qcow2 file; relative names start at `path`'s folder)."""
-    below = ["-b", backing, "-F", "qcow2"] if backing else []
+def create(path: Path, size_bytes: int, backing: str | None = None, *, unseen: bool = False) -> None:
+    """An empty qcow2 file, or an overlay of `backing` (a qcow2 file; relative names start at `path`'s folder).
+
+    `unseen`: don't look at `backing`, which a guest may be writing to.
+    """
+    below = ["-b", backing, "-F", "qcow2", *(["-u"] if unseen else [])] if backing else []
     _run(["qemu-img", "create", "-q", "-f", "qcow2", *below, str(path), str(size_bytes)], timeout=60)
 
 

@@ -21,7 +21,8 @@ from skerry.host.storage import qemu_img
 from skerry.host.warm.clone import Clone, save
 from skerry.host.warm.guest_agent import GuestAgent
 from skerry.host.warm.identity import SEED_BYTES, Place, personalise, prepare
-from skerry.host.warm.templates import DISK, RAM, STATE, Key, Template, Templates, new_memory, save_memory
+from skerry.host.warm.memory import new_memory, save_memory
+from skerry.host.warm.templates import DISK, RAM, STATE, Key, Template, Templates
 from skerry.hostspec import DiskAttachment, Provisioning, VmSpec
 
 MAC = "02:00:00:00:00:01"

@@ -4,12 +4,10 @@ The memory is given to QEMU as a sealed memfd: all clones share its pages, and n
 took its QEMU over. It is loaded from its file at the first clone and kept.
 """
 
-import fcntl
 import os
 import shutil
 import threading
 import time
-import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -22,12 +20,13 @@ from skerry.host.compute.qemu import process
 from skerry.host.compute.qemu.firmware import VARIABLES
 from skerry.host.errors import HostError
 from skerry.host.files import sync, write_atomically
+from skerry.host.storage import chains
 from skerry.host.storage.headers import read_qcow2
 from skerry.host.warm.limits import Limits
+from skerry.host.warm.memory import crc, load
 
 log = structlog.get_logger()
 
-CHUNK = 1 << 20
 BLOCK = 512  # stat(2): what st_blocks counts
 DETAILS, RAM, STATE, DISK = "template.json", "ram", "state", "disk.qcow2"
 
@@ -66,7 +65,6 @@ class Templates:
     def __init__(self, state: Path, limits: Limits) -> None:
         self.folder = state / "templates"
         self.limits = limits
-        self._disks = state / "disks"
         self._lock = threading.Lock()
         self._memory: dict[str, int] = {}  # the least recently used first
         self.folder.mkdir(mode=0o700, exist_ok=True)
@@ -105,9 +103,10 @@ class Templates:
             try:
                 if template.id not in self._memory:
                     self._make_room(_blocks(path / RAM))
-                    self._memory[template.id] = _load(path / RAM, template)
+                    checksum, _ = template.checksums
+                    self._memory[template.id] = load(path / RAM, template.key.memory_bytes, checksum)
                 self._memory[template.id] = self._memory.pop(template.id)  # the most recently used one from now on
-                if _checksum(path / STATE) != template.checksums[1]:
+                if crc(path / STATE) != template.checksums[1]:
                     raise HostError(f"{path / STATE} is damaged")
                 with suppress(FileNotFoundError):  # on trial
                     os.utime(path / DETAILS)
@@ -126,7 +125,7 @@ class Templates:
             mac=mac,
             disk_bytes=read_qcow2(making / DISK).virtual_size,
             made=time.time(),
-            checksums=(_checksum(making / RAM), _checksum(making / STATE)),
+            checksums=(crc(making / RAM), crc(making / STATE)),
         )
         for name in (RAM, STATE, DISK):
             sync(making / name)
@@ -223,67 +222,11 @@ class Templates:
 
     def _used(self) -> Iterator[str]:
         """Ids of the templates that disks are overlays of."""
-        for path in self._disks.glob("[!.]*.qcow2"):
-            backing = read_qcow2(path).backing
-            if backing and backing.startswith("../templates/"):
-                yield Path(backing).parent.name
+        for path in chains.overlays(self.folder.parent):
+            if path.parent.parent.name == chains.TEMPLATES:
+                yield path.parent.name
 
 
 def _blocks(path: Path) -> int:
     """The bytes that a file takes, holes left out."""
     return path.stat().st_blocks * BLOCK
-
-
-def new_memory(size: int) -> int:
-    """A memfd of `size` bytes for a template in the making."""
-    descriptor = os.memfd_create("skerry-template", os.MFD_ALLOW_SEALING | os.MFD_CLOEXEC)
-    os.ftruncate(descriptor, size)
-    return descriptor
-
-
-def save_memory(descriptor: int, path: Path) -> None:
-    """Write a memfd to a sparse file; pages of zeros, which most are, take no room."""
-    with path.open("wb") as file:
-        for place, part in _content(descriptor):
-            file.seek(place)
-            file.write(part)
-        file.truncate(os.fstat(descriptor).st_size)
-
-
-def _load(path: Path, template: Template) -> int:
-    """The memory as a memfd that nobody can change any more. Raises HostError when its file is damaged."""
-    if _checksum(path) != template.checksums[0] or path.stat().st_size != template.key.memory_bytes:
-        raise HostError(f"{path} is damaged")
-    memory = new_memory(template.key.memory_bytes)
-    try:
-        with path.open("rb") as file:
-            for place, part in _content(file.fileno()):
-                os.pwrite(memory, part, place)
-        fcntl.fcntl(memory, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE)
-    except BaseException:
-        os.close(memory)
-        raise
-    return memory
-
-
-def _checksum(path: Path) -> int:
-    """CRC-32 over the parts that aren't empty, and where they are."""
-    found = 0
-    with path.open("rb") as file:
-        for place, part in _content(file.fileno()):
-            found = zlib.crc32(part, zlib.crc32(str(place).encode(), found))
-    return found
-
-
-def _content(descriptor: int) -> Iterator[tuple[int, bytes]]:
-    """The chunks of a sparse file that aren't all zeros, with their places."""
-    place = 0
-    while True:
-        try:
-            place = os.lseek(descriptor, place, os.SEEK_DATA) // CHUNK * CHUNK
-        except OSError:  # no data from here on
-            return
-        part = os.pread(descriptor, CHUNK, place)
-        if part.count(0) != len(part):
-            yield place, part
-        place += CHUNK

@@ -8,7 +8,8 @@ from tests.unit.host import test_agent
 from tests.unit.host.test_agent import CAPACITY, A, B, Network, Source, seen
 
 from skerry.host.agent import Agent
-from skerry.host.checkpoints.fake import NOT_RUNNING, FakeCheckpoints
+from skerry.host.checkpoints.driver import NOT_RUNNING
+from skerry.host.checkpoints.fake import FakeCheckpoints
 from skerry.host.compute.fake import FakeCompute
 from skerry.host.guests import Guests
 from skerry.host.storage.fake import FakeStorage

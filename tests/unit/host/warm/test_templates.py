@@ -9,18 +9,8 @@ import pytest
 
 from skerry.host.errors import HostError
 from skerry.host.warm.limits import Limits
-from skerry.host.warm.templates import (
-    DETAILS,
-    DISK,
-    RAM,
-    STATE,
-    Key,
-    Template,
-    Templates,
-    TooLarge,
-    new_memory,
-    save_memory,
-)
+from skerry.host.warm.memory import new_memory, save_memory
+from skerry.host.warm.templates import DETAILS, DISK, RAM, STATE, Key, Template, Templates, TooLarge
 
 MIB = 1 << 20
 AMPLE = Limits(1 << 40, 1 << 40)

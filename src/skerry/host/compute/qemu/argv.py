@@ -53,10 +53,21 @@ class Disk:
 
 @dataclass(frozen=True)
 class Memory:
-    """A guest's memory in a file: `shared` by a template in the making, which writes to it; else private to a clone."""
+    """A guest's memory in a file: `shared` by a template in the making, which writes to it; else private to a clone.
+
+    `receives`: a shared one that takes a running guest's memory over, for a checkpoint.
+    `reporting`: the guest was booted by a QEMU that asks it for its free pages. It must find that again.
+    """
 
     fd: int
     shared: bool
+    receives: bool = False
+    reporting: bool = False
+
+    @property
+    def waits(self) -> bool:
+        """Whether QEMU is to wait, paused, for a state."""
+        return self.receives or not self.shared
 
 
 @dataclass(frozen=True)
@@ -95,7 +106,7 @@ def command_line(binary: str, machine: str, accelerator: str, vm: VmSpec, fds: D
 
 
 def _machine(machine: str, firmware: tuple[int, int] | None, memory: Memory | None) -> list[str]:
-    options = f"{machine},usb=off,vmport=off,dump-guest-core=off" + (",memory-backend=ram" if memory else "")
+    options = f"{machine},usb=off,vmport=off,dump-guest-core=off" + (",memory-backend=pc.ram" if memory else "")
     sleep = ["-global", "ICH9-LPC.disable_s3=1", "-global", "ICH9-LPC.disable_s4=1"]
     if firmware is None:
         return ["-machine", options, *sleep]
@@ -115,13 +126,16 @@ def _processor(accelerator: str, vcpus: int) -> list[str]:
 
 
 def _memory(mib: int, memory: Memory | None) -> list[str]:
-    """A clone waits, paused, for the state to be named; a template tells systemd what it is."""
+    """A clone waits, paused, for the state to be named; a template tells systemd what it is.
+
+    The name is the one that QEMU gives to the memory of a guest without such a file; it is part of every state.
+    """
     size = ["-m", f"{mib}M"]
     if memory is None:
         return size
     share = "on" if memory.shared else "off"
-    file = ["-object", f"memory-backend-file,id=ram,size={mib}M,mem-path=/proc/self/fd/{memory.fd},share={share}"]
-    if memory.shared:
+    file = ["-object", f"memory-backend-file,id=pc.ram,size={mib}M,mem-path=/proc/self/fd/{memory.fd},share={share}"]
+    if not memory.waits:
         return [*size, *file, "-smbios", "type=11,value=io.systemd.credential:skerry.template=1"]
     return [*size, *file, "-S", "-incoming", "defer"]
 
@@ -153,7 +167,7 @@ def _serial(fd: int, log: int) -> list[str]:
 
 def _small_devices(memory: Memory | None) -> list[str]:
     """Pages that the guest gives back would be cut out of the file that others share, so then it isn't asked to."""
-    reporting = "off" if memory else "on"
+    reporting = "on" if memory is None or memory.reporting else "off"
     return [
         *["-object", "rng-builtin,id=rng", "-device", _pci("virtio-rng-pci", "rng", rng="rng")],
         *["-device", _pci("virtio-balloon-pci", "balloon", free_page_reporting=reporting)],

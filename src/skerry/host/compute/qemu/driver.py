@@ -3,7 +3,8 @@
 import re
 import shutil
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -17,7 +18,7 @@ from skerry.host.compute.qemu.keeper import Keeper
 from skerry.host.compute.qemu.launch import Setting
 from skerry.host.compute.qemu.machine_types import newest_q35
 from skerry.host.compute.qemu.process import identity
-from skerry.host.compute.qemu.qmp import Loop
+from skerry.host.compute.qemu.qmp import Event, Loop, Monitor
 from skerry.host.compute.qemu.record import Record
 from skerry.host.errors import HostError
 from skerry.host.files import sync, write_atomically
@@ -71,6 +72,24 @@ class QemuCompute:
         if variables is not None:
             write_atomically(self._folder / spec.id / VARIABLES, variables.read_bytes())
         guest.start(spec, disks, taps, origin)
+
+    @contextmanager
+    def watched(self, vm: str, listener: Callable[[Event], None]) -> Iterator[tuple[Monitor, Record]]:
+        """See Guest.watched."""
+        guest = self._known(vm)
+        if guest is None:
+            raise HostError("the VM doesn't run")
+        with guest.watched(listener) as found:
+            yield found
+
+    def machine_of(self, vm: str) -> str:
+        """The machine type that the VM has, or would get."""
+        guest = self._known(vm)
+        return guest.machine_type if guest else self.machine_type
+
+    def folder(self, vm: str) -> Path:
+        """Where the VM's sockets, log and firmware variables are."""
+        return self._folder / vm
 
     def acknowledge(self, vm: str, start_generation: int) -> None:
         """Record that the VM ran already."""

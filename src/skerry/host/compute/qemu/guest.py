@@ -15,8 +15,8 @@ import asyncio
 import shutil
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -79,6 +79,7 @@ class Guest:
         self._asked = False
         self._trouble = ""
         self._unsaved = ""
+        self._listener: Callable[[Event], None] | None = None
 
     def machine(self) -> Machine:
         """What is known now; nothing is asked of anyone."""
@@ -99,6 +100,11 @@ class Guest:
             unborn=kept.unborn,
             restore_generation=kept.restore_generation,
         )
+
+    @property
+    def machine_type(self) -> str:
+        """Pinned for the VM's life."""
+        return self._record.machine
 
     # --- orders ------------------------------------------------------------------------------------------------
 
@@ -159,6 +165,21 @@ class Guest:
                 self._folder.rename(trash)
             with suppress(FileNotFoundError):
                 shutil.rmtree(trash)
+
+    @contextmanager
+    def watched(self, listener: Callable[[Event], None]) -> Iterator[tuple[Monitor, Record]]:
+        """The guest's monitor and record; its events also go to `listener`, in the QMP thread.
+
+        Raises HostError when its QEMU doesn't run, or doesn't answer.
+        """
+        monitor = self._monitor
+        if self._process is None or monitor is None:
+            raise HostError(self._trouble or "the VM doesn't run")
+        self._listener = listener
+        try:
+            yield monitor, self._record
+        finally:
+            self._listener = None
 
     def close(self) -> None:
         """Disconnect from a guest that goes on."""
@@ -294,6 +315,8 @@ class Guest:
     # --- what the guest does (called from the QMP thread) -------------------------------------------------------
 
     def _on_event(self, event: Event) -> None:
+        if listener := self._listener:
+            listener(event)
         match event:
             case {"event": "SHUTDOWN", "data": {"guest": True, "reason": "guest-shutdown"}}:
                 self._halted("asked" if self._asked else "guest-shutdown")

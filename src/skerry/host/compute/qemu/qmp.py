@@ -74,6 +74,10 @@ class Monitor:
         """Pass an open file on; later commands know it as `fd:name`. Raises HostError."""
         self._loop.call(self._give(name, descriptor), COMMAND_SECONDS)
 
+    def add(self, descriptor: int) -> int:
+        """Pass an open file on; QEMU opens it as `/dev/fdset/N`, of which N is returned. Raises HostError."""
+        return self._loop.call(self._add(descriptor), COMMAND_SECONDS)
+
     def status(self) -> str:
         """QEMU's RunState: running, paused, shutdown, guest-panicked, internal-error, io-error, …"""
         answer = self.execute("query-status")
@@ -136,6 +140,12 @@ class Monitor:
         if self._client is not None:
             self._client.send_fd_scm(descriptor)
         await self._execute("getfd", {"fdname": name})
+
+    async def _add(self, descriptor: int) -> int:
+        if self._client is not None:
+            self._client.send_fd_scm(descriptor)
+        answer = await self._execute("add-fd", None)
+        return int(answer["fdset-id"]) if isinstance(answer, dict) else -1
 
     async def _disconnect(self) -> None:
         if self._task is not None:
