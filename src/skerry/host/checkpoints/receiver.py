@@ -19,7 +19,7 @@ from skerry.host.compute.qemu.qmp import Loop, Monitor
 from skerry.host.errors import HostError
 from skerry.host.storage import qemu_img
 from skerry.host.warm.clone import save
-from skerry.hostspec import VmSpec
+from skerry.hostspec import DiskAttachment, VmSpec
 
 CONNECT_SECONDS, RECEIVE_SECONDS = 30.0, 60.0
 POLL_SECONDS = 0.01
@@ -68,7 +68,7 @@ def receiving(
     """
     with ExitStack() as stack:
         memory = stack.enter_context(_memory(ram, vm.memory_bytes))
-        disks = [_empty(folder, number, size) for number, size in enumerate(sizes)]
+        disks = [_empty(folder, at, size) for at, size in zip(vm.disks, sizes, strict=True)]
         nobody = replace(vm, id=identifier, provisioning=None)
         kept = Memory(memory, shared=True, receives=True, reporting=reporting)
         launched = launch(setting, machine, folder, nobody, disks=disks, taps=taps, memory=kept)
@@ -100,10 +100,10 @@ def _memory(ram: Path, size: int) -> Iterator[int]:
         os.close(descriptor)
 
 
-def _empty(folder: Path, number: int, size: int) -> DiskFile:
-    path = folder / f"disk{number}.qcow2"
+def _empty(folder: Path, at: DiskAttachment, size: int) -> DiskFile:
+    path = folder / f"{at.disk}.qcow2"
     qemu_img.create(path, size)
-    return DiskFile(str(path), "qcow2")
+    return DiskFile(str(path), "qcow2", lun=at.lun)
 
 
 def _close(monitor: Monitor) -> None:
