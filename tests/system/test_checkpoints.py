@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from tests.system.cloud import SKERRY, SSH_OPTIONS, until
 from tests.unit.host.test_agent import Source
 
-from skerry.host.factory import real_agent
+from skerry.host.factory import WarmOptions, real_agent
 from skerry.hostspec import (
     CheckpointedDisk,
     CheckpointObserved,
@@ -78,7 +78,7 @@ class Host:
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.key], check=True)
         self.image = next(self.state.glob("images/[!.]*/image.json")).parent.name
         self.source = Source()
-        self.agent = real_agent(self.state, self.source, "tcg", warm=False)
+        self.agent = real_agent(self.state, self.source, "tcg", WarmOptions(on=False))
         self.agent.start()
         self.vms: list[VmSpec] = []
         self.disks: list[DiskSpec] = []
