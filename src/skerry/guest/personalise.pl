@@ -127,24 +127,33 @@ sub join_groups {
     }
 }
 
-reseed();
-set_clock();
-name_it();
-connect_it();
-admin();
-host_key();
-
 # cloud-init has nothing to do in a clone but to run the user's custom data. Its keys are made, so it must not make them
 # again; and without custom data it has no instance to come back to at the next boot, so it is turned off.
-if ($p{custom}) {
-    put('/etc/cloud/cloud.cfg.d/95_skerry_clone.cfg', "ssh_deletekeys: false\n");
-}
-else {
-    put('/etc/cloud/cloud-init.disabled', "This machine continued from a template, complete with its identity.\n");
+sub direct_cloud_init {
+    if ($p{custom}) {
+        put('/etc/cloud/cloud.cfg.d/95_skerry_clone.cfg', "ssh_deletekeys: false\n");
+    }
+    else {
+        put('/etc/cloud/cloud-init.disabled', "This machine continued from a template, complete with its identity.\n");
+    }
 }
 
-# The rest can wait for the first login, and yields to it.
-our ($resident, @later);
-my @unit = ('--quiet', '--no-block', '--unit=skerry-first-boot', $p{custom} ? '--nice=5' : '-pCPUSchedulingPolicy=idle');
-@later = ('systemd-run', @unit, '/bin/sh', '-c', $p{later}, 'first-boot', $p{custom} ? 'custom' : '');
-system(@later) == 0 or die "$later[0] failed with $?\n" if !$resident;
+# Makes the machine its own; returns the command for the rest, which can wait for the first login, and yields to it.
+sub personalise {
+    %p = split /\0/, pack('H*', $_[0]), -1;
+    reseed();
+    set_clock();
+    name_it();
+    connect_it();
+    admin();
+    host_key();
+    direct_cloud_init();
+    my $priority = $p{custom} ? '--nice=5' : '-pCPUSchedulingPolicy=idle';
+    my @unit = ('--quiet', '--no-block', '--unit=skerry-first-boot', $priority);
+    return ('systemd-run', @unit, '/bin/sh', '-c', $p{later}, 'first-boot', $p{custom} ? 'custom' : '');
+}
+
+if (defined $parameters) {
+    my @later = personalise($parameters);
+    system(@later) == 0 or die "$later[0] failed with $?\n";
+}

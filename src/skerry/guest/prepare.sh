@@ -24,8 +24,8 @@ find /var/log -type f -exec truncate --size=0 {} +
 
 # $resident, put before this by the host: what will be told who the clone is.
 mkdir -m 700 /run/skerry
-mkfifo -m 600 /run/skerry/script /run/skerry/outcome
+mkfifo -m 600 /run/skerry/parameters /run/skerry/outcome
 printf %s "$resident" >/run/skerry/resident.pl
-systemd-run --quiet --collect --unit=skerry-identity /usr/bin/perl /run/skerry/resident.pl
+systemd-run --quiet --collect --nice=-15 --unit=skerry-identity /usr/bin/perl /run/skerry/resident.pl
 sleep 2
 sync

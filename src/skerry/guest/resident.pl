@@ -1,23 +1,19 @@
-# Waits in a template, its interpreter loaded and warm, for the script that makes a clone a machine of its own.
+# Follows personalise.pl, which defines `personalise`: waits in a template, read and compiled, to be told who the clone is.
 #
-# The script comes by one named pipe, its outcome goes by another: `done`, or why it failed. A script that has more to do
-# afterwards leaves a command in $main::later; it is run once the first login, which it would slow down, is likely over.
-use strict;
-use warnings;
+# The parameters come by one named pipe, the outcome goes by another: `done`, or why it failed. What is left to do is done
+# once the first login, which it would slow down, is likely to be over; the user's custom data doesn't wait.
+my @loaded = glob '/etc/s*';
 
-our $resident = 1;
-our ($parameters, @later);
-my @warm = glob '/etc/s*';
-
-open(my $in, '<', '/run/skerry/script') or die "/run/skerry/script: $!\n";
-my $script = do { local $/; <$in> };
+open(my $in, '<', '/run/skerry/parameters') or die "/run/skerry/parameters: $!\n";
+my $told = <$in>;
 close $in;
-my $outcome = defined eval "$script; 1" ? "done\n" : $@;
+my @later = eval { personalise($told) };
+my $outcome = $@ || "done\n";
 open(my $out, '>', '/run/skerry/outcome') or die "/run/skerry/outcome: $!\n";
 print $out $outcome;
 close $out;
-unlink '/run/skerry/script', '/run/skerry/outcome', '/run/skerry/resident.pl';
+unlink '/run/skerry/parameters', '/run/skerry/outcome', '/run/skerry/resident.pl';
 rmdir '/run/skerry';
 exit if !@later;
-sleep 8;
+sleep 20 if !$p{custom};
 exec @later;

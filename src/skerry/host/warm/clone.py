@@ -18,8 +18,8 @@ IGNORE_SHARED = {"capabilities": [{"capability": "x-ignore-shared", "state": Tru
 class Clone:
     """An Origin: the template's memory, and its `state` as an open file.
 
-    `identity` is the script that makes the guest its own; `grow` the size of its disk if that differs.
-    `resident`: an interpreter waits in it for the script, as in every template; else one is started.
+    `identity` is the script that makes the guest its own, or for a `resident` interpreter that waits in it, as in every
+    template, its parameters; `grow` the size of its disk if that differs.
     `phases`: seconds from the start of the restore to the end of each phase.
     """
 
@@ -43,7 +43,7 @@ class Clone:
             answered = time.monotonic() - began
             monitor.execute("set_link", {"name": "nic0", "up": True})
             if self.resident:
-                channel.hand_over(self.identity, IDENTITY_SECONDS)
+                channel.tell(self.identity, IDENTITY_SECONDS)
             else:
                 channel.run("/usr/bin/perl", self.identity, IDENTITY_SECONDS)
         self.phases = {"restored": restored, "agent": answered, "identity": time.monotonic() - began}

@@ -19,7 +19,7 @@ ANSWER_SECONDS = 15.0  # to what takes the guest no time
 POLL_SECONDS, READ_SECONDS = 0.05, 0.02
 MOST_BYTES = 1 << 20
 WORDS = 400  # of a script's output, in an error
-SCRIPT, OUTCOME = "/run/skerry/script", "/run/skerry/outcome"
+PARAMETERS, OUTCOME = "/run/skerry/parameters", "/run/skerry/outcome"
 DONE = "done\n"
 PART_BYTES = 1 << 14  # a pipe takes four of these at once
 
@@ -61,14 +61,14 @@ class GuestAgent:
             time.sleep(POLL_SECONDS)
         raise HostError(f"{program} did not end in the guest within {seconds:g} s")
 
-    def hand_over(self, script: bytes, seconds: float) -> None:
-        """Give `script` to the interpreter that waits in a template (guest/resident.pl), which runs it.
+    def tell(self, parameters: bytes, seconds: float) -> None:
+        """Tell the interpreter that waits in a template (guest/resident.pl) who the guest is.
 
-        Raises HostError for a script that fails, or takes longer than `seconds`.
+        Raises HostError when it fails, or takes longer than `seconds`.
         """
-        handle = self._open(SCRIPT, "w", ANSWER_SECONDS)
-        for start in range(0, len(script), PART_BYTES):
-            part = base64.b64encode(script[start : start + PART_BYTES]).decode()
+        handle = self._open(PARAMETERS, "w", ANSWER_SECONDS)
+        for start in range(0, len(parameters), PART_BYTES):
+            part = base64.b64encode(parameters[start : start + PART_BYTES]).decode()
             self._ask("guest-file-write", {"handle": handle, "buf-b64": part})
         self._ask("guest-file-close", {"handle": handle})
         outcome = self._open(OUTCOME, "r", ANSWER_SECONDS)

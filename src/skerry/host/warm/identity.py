@@ -38,12 +38,15 @@ class Place:
         return None
 
 
-def personalise(vm: str, provisioning: Provisioning, place: Place, *, template_mac: str, seed: bytes) -> bytes:
-    """The Perl script that makes a clone the VM `vm`. `seed`: random bytes, never used before."""
+def parameters(vm: str, provisioning: Provisioning, place: Place, *, template_mac: str, seed: bytes) -> bytes:
+    """What the interpreter that waits in a template is told, for it to be the VM `vm`.
+
+    `seed`: random bytes, never used before.
+    """
     # Made here as safely as there, from a seed that comes from here: the guest's ssh-keygen takes it half a second.
     key = Ed25519PrivateKey.generate()
     password_login = provisioning.password_hash and not provisioning.disable_password_authentication
-    return _script(
+    return _encoded(
         {
             "seed": seed.hex(),
             "time": f"{time.time():.9f}",
@@ -66,14 +69,20 @@ def personalise(vm: str, provisioning: Provisioning, place: Place, *, template_m
     )
 
 
+def personalise(vm: str, provisioning: Provisioning, place: Place, *, template_mac: str, seed: bytes) -> bytes:
+    """The Perl script that makes a guest in which nobody waits the VM `vm`. As `parameters`."""
+    told = parameters(vm, provisioning, place, template_mac=template_mac, seed=seed)
+    return b"$main::parameters = '%s';\n%s" % (told, _guest_file("personalise.pl").encode())
+
+
 def prepare() -> bytes:
     """The shell script that makes a guest fit to be a template."""
-    return f"resident={shlex.quote(_guest_file('resident.pl'))}\n{_guest_file('prepare.sh')}".encode()
+    resident = _guest_file("personalise.pl") + _guest_file("resident.pl")
+    return f"resident={shlex.quote(resident)}\n{_guest_file('prepare.sh')}".encode()
 
 
-def _script(parameters: Mapping[str, str]) -> bytes:
-    text = "\0".join(word for pair in parameters.items() for word in pair)
-    return f"$main::parameters = '{text.encode().hex()}';\n{_guest_file('personalise.pl')}".encode()
+def _encoded(named: Mapping[str, str]) -> bytes:
+    return "\0".join(word for pair in named.items() for word in pair).encode().hex().encode()
 
 
 def _guest_file(name: str) -> str:

@@ -20,7 +20,7 @@ from skerry.host.errors import HostError
 from skerry.host.storage import qemu_img
 from skerry.host.warm.clone import Clone, save
 from skerry.host.warm.guest_agent import GuestAgent
-from skerry.host.warm.identity import SEED_BYTES, Place, personalise, prepare
+from skerry.host.warm.identity import SEED_BYTES, Place, parameters, prepare
 from skerry.host.warm.memory import new_memory, save_memory
 from skerry.host.warm.templates import DISK, RAM, STATE, Key, Template, Templates
 from skerry.hostspec import DiskAttachment, Provisioning, VmSpec
@@ -144,7 +144,7 @@ def _trial(template: Template) -> bytes:
     """The identity of a clone that nobody will use."""
     nobody = Provisioning(hostname="trial", admin_username="trial")
     place = Place("02:00:00:00:00:02", "192.0.2.2/24", "192.0.2.1")
-    return personalise(str(uuid4()), nobody, place, template_mac=template.mac, seed=os.urandom(SEED_BYTES))
+    return parameters(str(uuid4()), nobody, place, template_mac=template.mac, seed=os.urandom(SEED_BYTES))
 
 
 def _nobody(identifier: str, key: Key) -> VmSpec:

@@ -21,7 +21,7 @@ from skerry.host.network.routed import RoutedNetwork
 from skerry.host.storage.headers import read_qcow2
 from skerry.host.storage.qcow2 import Qcow2Storage
 from skerry.host.warm.clone import Clone
-from skerry.host.warm.identity import SEED_BYTES, Place, personalise
+from skerry.host.warm.identity import SEED_BYTES, Place, parameters
 from skerry.host.warm.setting import setting
 from skerry.host.warm.templates import Key, Template, Templates
 from skerry.host.warm.workshop import Workshop
@@ -125,7 +125,7 @@ class TemplateStarts:
             self._storage.rebase(disk, self._templates.disk(template))
             size = _size(self._storage.file(disk))
             seed = secrets.token_bytes(SEED_BYTES)
-            script = personalise(vm.id, vm.provisioning, place, template_mac=template.mac, seed=seed)
+            script = parameters(vm.id, vm.provisioning, place, template_mac=template.mac, seed=seed)
             origin = Clone(Memory(memory, shared=False), state, script, size if size > template.disk_bytes else None)
             variables = self._templates.variables(template) if vm.firmware == "uefi" else None
             self._compute.start_from(vm, [self._storage.file(disk)], taps, origin, variables)

@@ -106,18 +106,18 @@ def test_what_makes_no_sense_is_a_failure(tmp_path: Path, text: bytes) -> None:
         agent.run("/bin/sh", b"", 2)
 
 
-def resident(script: list[bytes], outcome: bytes) -> Answer:
-    """A guest in which an interpreter takes a script from one pipe and writes `outcome` into another, a little late."""
+def resident(told: list[bytes], outcome: bytes) -> Answer:
+    """A guest in which an interpreter takes parameters and writes `outcome`, a little late."""
     left = [b"", outcome]
 
     def answer(command: dict[str, Any]) -> bytes:
         given = command["arguments"]
         match command["execute"]:
             case "guest-file-open":
-                return encoded({"return": 1 if given["path"].endswith("script") else 2})
+                return encoded({"return": 1 if given["path"].endswith("parameters") else 2})
             case "guest-file-write":
-                script.append(base64.b64decode(given["buf-b64"]))
-                return encoded({"return": {"count": len(script[-1])}})
+                told.append(base64.b64decode(given["buf-b64"]))
+                return encoded({"return": {"count": len(told[-1])}})
             case "guest-file-read":
                 assert given["handle"] == 2
                 first = left.pop(0) if len(left) > 1 else left[0]
@@ -130,23 +130,23 @@ def resident(script: list[bytes], outcome: bytes) -> Answer:
     return answer
 
 
-def test_a_script_is_handed_to_who_waits_for_it(tmp_path: Path) -> None:
-    script: list[bytes] = []
-    with guest(tmp_path, resident(script, b"done\n")) as agent:
-        agent.hand_over(b"x" * 40_000, 10)
-    assert b"".join(script) == b"x" * 40_000
-    assert max(map(len, script)) <= PART_BYTES
+def test_who_waits_in_a_template_is_told_everything(tmp_path: Path) -> None:
+    told: list[bytes] = []
+    with guest(tmp_path, resident(told, b"done\n")) as agent:
+        agent.tell(b"x" * 40_000, 10)
+    assert b"".join(told) == b"x" * 40_000
+    assert max(map(len, told)) <= PART_BYTES
 
 
 def test_what_it_says_of_a_failure_comes_back(tmp_path: Path) -> None:
     why = pytest.raises(HostError, match="could not be made its own: /home/me: No space left")
     with guest(tmp_path, resident([], b"/home/me: No space left\n")) as agent, why:
-        agent.hand_over(b"", 10)
+        agent.tell(b"", 10)
 
 
-def test_a_script_that_does_not_end_is_given_up(tmp_path: Path) -> None:
+def test_who_says_nothing_is_given_up(tmp_path: Path) -> None:
     with guest(tmp_path, resident([], b"")) as agent, pytest.raises(HostError, match="nothing in time"):
-        agent.hand_over(b"", 0.2)
+        agent.tell(b"", 0.2)
 
 
 def test_an_agent_that_never_answers_is_given_up(tmp_path: Path) -> None:

@@ -76,7 +76,8 @@ def test_the_host_key_is_one_that_ssh_reads(tmp_path: Path) -> None:
 def test_the_scripts_are_sound() -> None:
     provisioning = Provisioning(hostname="web", admin_username="me")
     script = personalise("id", provisioning, PLACE, template_mac="x", seed=b"s")
-    for text in (script, (GUEST / "resident.pl").read_bytes()):
+    names = ("personalise.pl", "resident.pl")
+    for text in (script, b"".join((GUEST / name).read_bytes() for name in names)):
         perl = subprocess.run(["perl", "-c", "-"], input=text, capture_output=True, check=False)
         assert (perl.returncode, perl.stderr) == (0, b"- syntax OK\n")
     for text in (prepare(), (GUEST / "first_boot.sh").read_bytes()):
