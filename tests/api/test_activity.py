@@ -74,6 +74,8 @@ def test_an_operation_is_accepted_and_ends(arm: Arm) -> None:
     steps = json.loads(end["properties"]["steps"])
     assert steps[0]["step"] == "start"
     assert float(end["properties"]["seconds"]) >= 0
+    assert end["properties"]["start"] == "cold"
+    assert set(json.loads(end["properties"]["startSeconds"])) == {"running", "ready", "phases"}
 
 
 def test_a_group_is_a_part_of_its_subscription(arm: Arm) -> None:

@@ -41,7 +41,8 @@ class Event(Struct, omit_defaults=True):
 
     `action`: `Microsoft.Compute/virtualMachines/write`. `resource`: the id as written. `code`: the HTTP status of the
     answer, or how the operation ended. `operation`: shared by the events of one request. `steps`: an operation's trace.
-    `left_out`: refusals that were not logged since the last one that was.
+    `started`: how a machine started, and when, as its operation tells it. `left_out`: refusals that were not logged
+    since the last one that was.
     """
 
     action: str
@@ -53,6 +54,7 @@ class Event(Struct, omit_defaults=True):
     error: ErrorDetail | None = None
     seconds: float | None = None
     steps: list[Any] = []
+    started: dict[str, Any] = {}
     left_out: int = 0
 
 
@@ -77,6 +79,7 @@ def ended(work: UnitOfWork, operation: OperationRow) -> None:
     event.error = _bounded(msgspec.json.decode(operation.error, type=ErrorDetail)) if operation.error else None
     event.seconds = round((operation.ended or time.time()) - operation.started, 3)
     event.steps = operation.trace
+    event.started = operation.state.get("started", {})
     _add(work, event, str(uuid.uuid4()))
 
 

@@ -162,6 +162,7 @@ def _await_running(context: StepContext) -> Outcome:
     if seen.power == "stopped" and context.operation.kind == START.name and "start" not in context.operation.state:
         return Hop("start")  # it seemed to run when the order came
     if context.operation.kind == CREATE.name and _vm(context).properties.os_profile is not None:
+        context.operation.state["ran"] = _seconds(context)
         return Hop("await_ready")
     return _finish_started(context, seen)
 
@@ -176,7 +177,19 @@ def _finish_started(context: StepContext, seen: VmObserved) -> Outcome:
         )
     context.row.private.pop("unmade", None)
     _forget_origin(context)
+    _tell_start(context, seen)
     return _finish(context)
+
+
+def _tell_start(context: StepContext, seen: VmObserved) -> None:
+    """For the activity log: how it started, and after how many seconds it ran and was ready; a warm one's own phases."""
+    state, now = context.operation.state, _seconds(context)
+    reached = {"running": state["ran"], "ready": now} if "ran" in state else {"running": now}
+    state["started"] = {"start": "warm" if seen.phases else "cold", **reached, "phases": seen.phases}
+
+
+def _seconds(context: StepContext) -> float:
+    return round(context.now - context.operation.started, 3)
 
 
 def _fail_if_stuck(context: StepContext, seen: VmObserved | None) -> None:
@@ -198,6 +211,7 @@ def _await_ready(context: StepContext) -> Outcome:
     if seen is None:
         return Nap(2, _host(context))
     if seen.health == "ready":
+        _tell_start(context, seen)
         context.row.private["provisioned"] = True
         context.row.private.pop("unmade", None)
         _forget_secrets(context)

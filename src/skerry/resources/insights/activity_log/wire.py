@@ -109,6 +109,9 @@ def _properties(event: Event, subscription: str) -> Body:
     if event.seconds is not None:
         found["seconds"] = str(event.seconds)
         found["steps"] = orjson.dumps(event.steps).decode()
+    if event.started:
+        found["start"] = event.started["start"]
+        found["startSeconds"] = orjson.dumps({k: v for k, v in event.started.items() if k != "start"}).decode()
     if event.left_out:
         found["refusalsNotLogged"] = str(event.left_out)
     return found
