@@ -1,14 +1,18 @@
-"""New VMs that continue from a template: quick, and each a machine of its own."""
+"""New VMs that continue from a template: each a machine of its own, whatever happens to the template and to Skerry."""
 
 import json
 import os
 import shutil
+import signal
+import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
-from tests.system.cloud import Cloud, free_port, until
+from tests.system.cloud import SKERRY, Cloud, free_port, until
 
 pytestmark = pytest.mark.warm
 NAMES = ("c1", "c2", "c3", "c4", "c5")
@@ -37,8 +41,7 @@ def cloud() -> Iterator[Cloud]:
     found.skerry("image", "build", "debian-12")
     try:
         found.up("--warm", "on")
-        create(found, "first")
-        until(lambda: any(found.state.glob("templates/*/template.json")), 300, "a template is made")
+        found.skerry("image", "warm", "debian-12")
         yield found
     finally:
         found.skerry("down", check=False)
@@ -48,6 +51,58 @@ def cloud() -> Iterator[Cloud]:
 def create(cloud: Cloud, name: str, *options: str | Path) -> None:
     key = f"{cloud.key}.pub"
     cloud.skerry("vm", "create", name, "-g", "warm", "--admin-username", "me", "--ssh-key", key, *options)
+
+
+def phases(cloud: Cloud, name: str) -> set[str]:
+    """Of its warm start; none for a cold one."""
+    explained = json.loads(cloud.skerry("vm", "explain", name, "-g", "warm", "-o", "json"))
+    return set(explained["condition"]["phases"])
+
+
+def templates(cloud: Cloud) -> list[Path]:
+    return [path.parent for path in cloud.state.glob("templates/[!.]*/template.json")]
+
+
+def logged(cloud: Cloud, event: str) -> bool:
+    return f'"{event}"' in (cloud.state / "logs" / "skerry.log").read_text()
+
+
+def qemus(identifier: str) -> list[Path]:
+    """The processes that run a guest."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            if identifier.encode() in path.read_bytes().split(b"\0"):
+                found.append(path.parent)
+    return found
+
+
+def unborn(cloud: Cloud) -> tuple[str, int] | None:
+    """The id and process of a VM that is just starting warm."""
+    for path in cloud.state.glob("vms/[!.]*/argv.json"):
+        record = json.loads(path.read_text())
+        if record["unborn"] and record["pid"]:
+            return path.parent.name, int(record["pid"])
+    return None
+
+
+@contextmanager
+def creating(cloud: Cloud, name: str) -> Iterator[tuple[str, int]]:
+    """A VM under way, at the moment when its QEMU was started to continue from a template."""
+    create(cloud, name, "--no-wait")
+    end = time.monotonic() + 60
+    while (found := unborn(cloud)) is None:
+        assert time.monotonic() < end, f"{name} does not start warm"
+        time.sleep(0.005)
+    yield found
+
+
+def ready(cloud: Cloud, name: str) -> None:
+    def succeeded() -> bool:
+        shown = json.loads(cloud.skerry("vm", "show", name, "-g", "warm", "-o", "json"))
+        return bool(shown["provisioningState"] == "Succeeded")
+
+    until(succeeded, 600, f"{name} is ready")
 
 
 def ask(cloud: Cloud, name: str, command: str) -> str:
@@ -67,8 +122,7 @@ def test_five_clones_share_nothing(cloud: Cloud) -> None:
 
 def test_they_started_warm_and_say_so(cloud: Cloud) -> None:
     for name in NAMES:
-        explained = json.loads(cloud.skerry("vm", "explain", name, "-g", "warm", "-o", "json"))
-        assert set(explained["condition"]["phases"]) == {"restored", "agent", "identity"}
+        assert phases(cloud, name) == {"restored", "agent", "identity"}
 
 
 def test_custom_data_runs_as_on_a_first_boot(cloud: Cloud, tmp_path: Path) -> None:
@@ -95,3 +149,73 @@ def test_after_a_restart_it_is_the_same_machine(cloud: Cloud, name: str) -> None
     until(back, 240, "it boots from its own disk")
     ask(cloud, name, "cloud-init status --wait >/dev/null || true")
     assert ask(cloud, name, SAME) == before
+
+
+def test_skerry_killed_during_a_warm_start_gives_the_vm_an_identity_all_the_same(cloud: Cloud) -> None:
+    with creating(cloud, "killed"):
+        os.kill(cloud.pid(), signal.SIGKILL)
+    cloud.up("--warm", "on")
+    ready(cloud, "killed")
+    assert ask(cloud, "killed", "hostname") == "killed\n"
+    assert unborn(cloud) is None
+
+
+def test_a_guest_that_does_not_answer_is_started_cold_and_its_template_is_checked(cloud: Cloud) -> None:
+    before = templates(cloud)
+    with creating(cloud, "mute") as (_, pid):
+        os.kill(pid, signal.SIGSTOP)
+    ready(cloud, "mute")
+    assert not phases(cloud, "mute")
+    assert ask(cloud, "mute", "hostname") == "mute\n"
+    until(lambda: logged(cloud, "a template was checked and is kept"), 600, "a trial clone is made")
+    assert templates(cloud) == before
+
+
+def test_a_damaged_template_is_made_anew(cloud: Cloud) -> None:
+    (before,) = templates(cloud)
+    state = before / "state"
+    state.write_bytes(b"X" + state.read_bytes()[1:])
+    create(cloud, "damaged")
+    assert not phases(cloud, "damaged")
+    assert logged(cloud, "template dropped")
+    until(lambda: bool(templates(cloud)), 600, "another template is made")
+    assert templates(cloud) != [before]
+    create(cloud, "mended")
+    assert phases(cloud, "mended")
+
+
+def test_a_full_disk_leaves_no_half_a_template(cloud: Cloud) -> None:
+    cloud.skerry("down", "--keep-vms")
+    disks = list(cloud.state.glob("templates/*/disk.qcow2"))  # VMs are on them
+    small = f"size={sum(path.stat().st_blocks * 512 for path in disks) + (40 << 20)}"
+    with tempfile.TemporaryDirectory() as aside:
+        for path in disks:
+            (Path(aside) / path.parent.name).mkdir()
+            shutil.copy(path, Path(aside) / path.parent.name)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", small, "tmpfs", cloud.state / "templates"], check=True)
+        shutil.copytree(aside, cloud.state / "templates", dirs_exist_ok=True)
+    try:
+        cloud.up("--warm", "on")
+        until(lambda: logged(cloud, "no template was made; VMs like it start cold"), 600, "a template is tried")
+        assert not templates(cloud)
+        assert not list(cloud.state.glob("templates/.*"))
+    finally:
+        cloud.skerry("down")
+        subprocess.run(["umount", cloud.state / "templates"], check=True)
+        cloud.up("--warm", "on")
+
+
+def test_skerry_killed_while_it_makes_a_template_leaves_nothing(cloud: Cloud) -> None:
+    order = subprocess.Popen(
+        [SKERRY, "image", "warm", "debian-12", "--size", "Standard_B1ls"],
+        env=cloud.environment,
+        stderr=subprocess.DEVNULL,
+    )
+    making = "templates/.*"
+    until(lambda: any(qemus(path.name[1:]) for path in cloud.state.glob(making)), 60, "a template is being made")
+    names = [path.name[1:] for path in cloud.state.glob(making)]
+    os.kill(cloud.pid(), signal.SIGKILL)
+    assert order.wait(60)
+    cloud.up("--warm", "off")
+    assert not list(cloud.state.glob(making))
+    assert not [process for name in names for process in qemus(name)]

@@ -9,16 +9,19 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
+from pathlib import Path
 from queue import SimpleQueue
 from typing import Literal
 
+import msgspec
 import structlog
 from msgspec.structs import replace
 
 from skerry.host.compute.qemu.driver import QemuCompute
 from skerry.host.errors import HostError
+from skerry.host.files import write_atomically
 from skerry.host.network.routed import RoutedNetwork
 from skerry.host.storage.qcow2 import Qcow2Storage
 from skerry.host.warm.limits import available_memory
@@ -45,6 +48,8 @@ class Workshop:
         self._work: SimpleQueue[Callable[[], object] | None] = SimpleQueue()
         self._tried: set[Key] = set()
         self._orders: dict[str, TemplateObserved] = {}
+        self._file = templates.folder.with_name("templates.json")
+        self._carried_out = _read(self._file)
         self._starting: dict[str, float] = {}
         self._lock = threading.Lock()
         self._closing = threading.Event()
@@ -67,7 +72,7 @@ class Workshop:
         for spec in specs:
             with self._lock:
                 known = self._orders.get(spec.id)
-                if known is not None and known.order >= spec.order:
+                if max(known.order if known else 0, self._carried_out.get(spec.id, 0)) >= spec.order:
                     continue
                 self._orders[spec.id] = _observed(spec, "making")
             self._work.put(partial(self._carry_out, spec))
@@ -100,7 +105,12 @@ class Workshop:
             orders = list(self._orders.values())
         for order in orders:
             here = found.get(order.id)
-            found[order.id] = replace(here, order=order.order) if here and order.state == "ready" else order
+            if here is not None and order.state == "ready":
+                found[order.id] = replace(here, order=order.order)
+            elif order.state == "ready":
+                found[order.id] = replace(order, state="failed", message="it was made, and dropped since; see the log")
+            else:
+                found[order.id] = order
         limits = self._templates.limits
         return WarmObserved(tuple(found[key] for key in sorted(found)), limits.memory_bytes, limits.disk_bytes)
 
@@ -118,8 +128,11 @@ class Workshop:
         while (work := self._work.get()) is not None:
             while self._is_busy() and not self._closing.wait(PAUSE_SECONDS):
                 pass
-            if not self._closing.is_set():
-                work()
+            try:
+                if not self._closing.is_set():
+                    work()
+            except Exception:
+                log.exception("a template could not be seen to")
 
     def _is_busy(self) -> bool:
         with self._lock:
@@ -149,10 +162,14 @@ class Workshop:
 
     def _carry_out(self, spec: TemplateSpec) -> None:
         key = Key(spec.image, spec.vcpus, spec.memory_bytes, spec.firmware, self._setting)
-        why = "" if self._templates.find(key) else self._attempt(key, spec.disk_bytes)
         with self._lock:
             self._tried.add(key)
+        why = "" if self._templates.find(key) else self._attempt(key, spec.disk_bytes)
+        with self._lock:
             self._orders[spec.id] = _observed(spec, "failed" if why else "ready", why)
+            self._carried_out[spec.id] = spec.order
+            with suppress(OSError):  # a full disk: it is carried out again by the next Skerry
+                write_atomically(self._file, msgspec.json.encode(self._carried_out))
         self.changed()
 
     def _check(self, template: Template) -> None:
@@ -185,6 +202,14 @@ class Workshop:
             loaded_bytes=loaded,
             disk_bytes=disk,
         )
+
+
+def _read(path: Path) -> dict[str, int]:
+    """The numbers of the orders that were carried out before, by template. Lost, they are carried out again."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=dict[str, int])
+    except (OSError, msgspec.DecodeError):
+        return {}
 
 
 def _observed(spec: TemplateSpec, state: Literal["making", "ready", "failed"], message: str = "") -> TemplateObserved:

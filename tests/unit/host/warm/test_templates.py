@@ -24,10 +24,14 @@ def templates(tmp_path: Path) -> Templates:
     return Templates(tmp_path, AMPLE)
 
 
+def image_file(path: Path, size: int) -> None:
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", path, str(size)], check=True)
+
+
 def make(templates: Templates, key: Key = KEY, name: str = "11111111-1111-4111-8111-111111111111") -> Template:
     folder = templates.folder / f".{name}"
     folder.mkdir()
-    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", folder / DISK, "64M"], check=True)
+    image_file(folder / DISK, 64 * MIB)
     memory = new_memory(key.memory_bytes)
     for place, text in CONTENT.items():
         os.pwrite(memory, text, place)

@@ -182,7 +182,7 @@ def _finish_started(context: StepContext, seen: VmObserved) -> Outcome:
 
 
 def _tell_start(context: StepContext, seen: VmObserved) -> None:
-    """For the activity log: how it started, and after how many seconds it ran and was ready; a warm one's own phases."""
+    """For the activity log: how it started, when it ran and was ready, and the phases of a warm start, in seconds."""
     state, now = context.operation.state, _seconds(context)
     reached = {"running": state["ran"], "ready": now} if "ran" in state else {"running": now}
     state["started"] = {"start": "warm" if seen.phases else "cold", **reached, "phases": seen.phases}
