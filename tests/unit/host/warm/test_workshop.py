@@ -79,7 +79,7 @@ def opened(templates: Templates) -> Workshop:
         machine_type="q35",
         loop=None,
         idle_tap=lambda: os.open("/dev/null", os.O_RDONLY),
-        library=SimpleNamespace(path=lambda image: Path(image)),
+        library=SimpleNamespace(path=Path),
     )
     return Workshop(templates, host, host, host, "setting")
 
@@ -141,7 +141,7 @@ def test_nothing_is_made_while_memory_is_short(
     assert carried_out(workshop).message == "memory is short: 520 MiB are needed and 100 MiB are free"
     monkeypatch.setattr(module, "available_memory", lambda: 1 << 40)
     workshop.want(KEY, 64 * MIB)
-    until(lambda: maker.made)
+    until(lambda: maker.made > 0)
 
 
 def test_a_user_s_start_comes_first(workshop: Workshop, maker: Maker) -> None:
@@ -150,7 +150,7 @@ def test_a_user_s_start_comes_first(workshop: Workshop, maker: Maker) -> None:
     time.sleep(0.1)
     assert not maker.made
     workshop.started("vm")
-    until(lambda: maker.made)
+    until(lambda: maker.made > 0)
 
 
 def test_a_template_that_is_doubted_stays_if_a_trial_clone_works(workshop: Workshop, maker: Maker) -> None:
@@ -170,5 +170,5 @@ def test_a_template_that_is_doubted_and_fails_again_is_made_anew(workshop: Works
     maker.checked = False
     workshop.check(template)
     until(lambda: maker.made == 2)
-    until(lambda: maker.templates.list())
+    until(maker.templates.list)
     assert maker.templates.find(KEY) != template
