@@ -152,8 +152,3 @@ sub personalise {
     my @unit = ('--quiet', '--no-block', '--unit=skerry-first-boot', $priority);
     return ('systemd-run', @unit, '/bin/sh', '-c', $p{later}, 'first-boot', $p{custom} ? 'custom' : '');
 }
-
-if (defined $parameters) {
-    my @later = personalise($parameters);
-    system(@later) == 0 or die "$later[0] failed with $?\n";
-}

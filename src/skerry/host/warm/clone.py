@@ -18,8 +18,7 @@ IGNORE_SHARED = {"capabilities": [{"capability": "x-ignore-shared", "state": Tru
 class Clone:
     """An Origin: the template's memory, and its `state` as an open file.
 
-    `identity` is the script that makes the guest its own, or for a `resident` interpreter that waits in it, as in every
-    template, its parameters; `grow` the size of its disk if that differs.
+    `identity` is what makes the guest its own (see identity.py); `grow` the size of its disk if that differs.
     `phases`: seconds from the start of the restore to the end of each phase.
     """
 
@@ -27,7 +26,6 @@ class Clone:
     state: int
     identity: bytes
     grow: int | None
-    resident: bool = True
     phases: dict[str, float] = field(default_factory=dict)
 
     def wake(self, monitor: Monitor, agent: Path) -> None:
@@ -42,10 +40,7 @@ class Clone:
             channel.wait(AGENT_SECONDS)
             answered = time.monotonic() - began
             monitor.execute("set_link", {"name": "nic0", "up": True})
-            if self.resident:
-                channel.tell(self.identity, IDENTITY_SECONDS)
-            else:
-                channel.run("/usr/bin/perl", self.identity, IDENTITY_SECONDS)
+            channel.tell(self.identity, IDENTITY_SECONDS)
         self.phases = {"restored": restored, "agent": answered, "identity": time.monotonic() - began}
 
 

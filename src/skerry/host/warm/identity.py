@@ -69,12 +69,6 @@ def parameters(vm: str, provisioning: Provisioning, place: Place, *, template_ma
     )
 
 
-def personalise(vm: str, provisioning: Provisioning, place: Place, *, template_mac: str, seed: bytes) -> bytes:
-    """The Perl script that makes a guest in which nobody waits the VM `vm`. As `parameters`."""
-    told = parameters(vm, provisioning, place, template_mac=template_mac, seed=seed)
-    return b"$main::parameters = '%s';\n%s" % (told, _guest_file("personalise.pl").encode())
-
-
 def prepare() -> bytes:
     """The shell script that makes a guest fit to be a template."""
     resident = _guest_file("personalise.pl") + _guest_file("resident.pl")

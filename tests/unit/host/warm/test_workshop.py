@@ -15,7 +15,8 @@ from tests.unit.host.warm.test_templates import image_file
 from skerry.host.errors import HostError
 from skerry.host.warm import workshop as module
 from skerry.host.warm.limits import Limits
-from skerry.host.warm.templates import DISK, RAM, STATE, Key, Template, Templates, new_memory, save_memory
+from skerry.host.warm.memory import new_memory, save_memory
+from skerry.host.warm.templates import DISK, RAM, STATE, Key, Template, Templates
 from skerry.host.warm.workshop import Workshop
 from skerry.hostspec import TemplateObserved, TemplateSpec
 
