@@ -140,6 +140,8 @@ def test_memory_is_kept_where_the_tag_or_the_body_says_so(arm: Arm) -> None:
     assert point["properties"]["skerry"]["memory"] is True
     assert point["properties"]["skerry"]["sizeBytes"] > 0
     assert point["properties"]["skerry"]["pauseSeconds"] > 0
+    statuses = arm.get(f"{POINT}?$expand=instanceView").body["properties"]["instanceView"]["statuses"]
+    assert [status["code"] for status in statuses] == ["ProvisioningState/succeeded", "SkerryMemory/kept"]
     for name, memory in (("yes", True), ("no", False)):
         path = f"{COLLECTION}/restorePoints/{name}"
         arm.done(arm.put(path, {"properties": {"skerry": {"memory": memory}}}))

@@ -1,6 +1,7 @@
 """A small cloud over real TLS for the command line to talk to: login endpoints of our own, resources in a dict."""
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -66,14 +67,22 @@ class Cloud:
         if path.lower() in self.views:
             return JSONResponse(self.views[path.lower()])
         if path.lower() in self.resources:
-            return JSONResponse(self.resources[path.lower()])
+            return JSONResponse(self._expanded(path.lower(), request))
         if "/providers/" not in path or path.rpartition("/providers/")[2].count("/") != 1:
             return JSONResponse({"error": {"code": "ResourceNotFound", "message": path}}, 404)
         scope, _, kind = path.lower().partition("/providers/")
-        found = [r for key, r in self.resources.items() if key.startswith(scope) and f"/providers/{kind}/" in key]
+        of_kind = re.compile(f"{re.escape(scope)}.*/providers/{re.escape(kind)}/[^/]+")
+        found = [resource for key, resource in self.resources.items() if of_kind.fullmatch(key)]
         page = int(request.query_params.get("page", "0"))
         link = f"{self.identity.base_url}{path}?api-version=1&page={page + 1}" if len(found) > page + 1 else None
         return JSONResponse({"value": found[page : page + 1], "nextLink": link})
+
+    def _expanded(self, key: str, request: Request) -> dict[str, Any]:
+        found = self.resources[key]
+        if request.query_params.get("$expand") != "restorePoints":
+            return found
+        points = [point for other, point in self.resources.items() if other.startswith(f"{key}/restorepoints/")]
+        return {**found, "properties": {**found["properties"], "restorePoints": points}}
 
     async def _change(self, request: Request, path: str) -> Response:
         if path.endswith("/retrieveBootDiagnosticsData"):
@@ -116,6 +125,10 @@ def _completed(resource: dict[str, Any]) -> dict[str, Any]:
         properties["ipAddress"] = "127.9.8.7"
     if "/networkinterfaces/" in kind:
         properties["ipConfigurations"][0]["properties"]["privateIPAddress"] = "10.0.0.4"
+    if "/restorepoints/" in kind:
+        properties["timeCreated"] = f"2026-11-22T10:00:{len(resource['name']):02}.1234567+00:00"
+        properties["skerry"] |= {"sizeBytes": 300 << 20, "pauseSeconds": 0.041}
+        properties["sourceMetadata"] = {"hardwareProfile": {"vmSize": "Standard_B2s"}}
     if "/virtualnetworks/" in kind:
         for subnet in properties["subnets"]:
             subnet["id"] = f"{resource['id']}/subnets/{subnet['name']}"

@@ -157,7 +157,16 @@ def instance_view(row: ResourceRow) -> Body:
         {"id": disk["id"], "replicationStatus": {"status": status, "completionPercent": 100 if made else 0}}
         for disk in body.get("diskRestorePoints", [])
     ]
-    return {"diskRestorePoints": disks, "statuses": [_provisioning(row)]}
+    return {"diskRestorePoints": disks, "statuses": [_provisioning(row), *_kept(body)]}
+
+
+def _kept(body: Body) -> list[Body]:
+    """Skerry's own status, for clients that show no other member than Azure's."""
+    kept = body["skerry"]
+    if not kept["memory"] or "sizeBytes" not in kept:
+        return []
+    text = f"Memory kept: {kept['sizeBytes'] >> 20} MB; the guest stood still for {kept['pauseSeconds']} s"
+    return [{"code": "SkerryMemory/kept", "level": "Info", "displayStatus": text}]
 
 
 def _provisioning(row: ResourceRow) -> Body:
