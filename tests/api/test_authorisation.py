@@ -70,7 +70,7 @@ def _bad_tokens(identity: Identity) -> dict[str, str | None]:
         "another scheme": "Basic eDp5",
         "another key": f"Bearer {_signed(identity, rsa.generate_private_key(65537, 2048))}",
         "expired": f"Bearer {_signed(identity, exp=now - 3600)}",
-        "not yet good": f"Bearer {_signed(identity, nbf=now + 3600)}",
+        "not yet good": f"Bearer {_signed(identity, nbf=now + 2 * 86400)}",
         "another audience": f"Bearer {_signed(identity, aud='https://elsewhere')}",
         "another issuer": f"Bearer {_signed(identity, iss='https://elsewhere/adfs')}",
         "another tenant": f"Bearer {_signed(identity, tid='00000000-0000-0000-0000-000000000000')}",

@@ -27,14 +27,14 @@ def cloud() -> Iterator[Cloud]:
     found.skerry("image", "build", "debian-12")
     try:
         found.up()
-        found.environment |= _exports(found.skerry("env"))
+        found.environment |= exports(found.skerry("env"))
         yield found
     finally:
         found.skerry("down", check=False)
         shutil.rmtree(folder)
 
 
-def _exports(text: str) -> dict[str, str]:
+def exports(text: str) -> dict[str, str]:
     """What a shell has after `eval "$(skerry env)"`."""
     script = f"{text}\nenv -0"
     done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True, env={"PATH": os.defpath})
