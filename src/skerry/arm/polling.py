@@ -3,6 +3,8 @@
 Source: https://learn.microsoft.com/azure/azure-resource-manager/management/async-operations, WIRE.md rules 1 and 2.
 """
 
+import time
+
 import msgspec
 
 from skerry.arm.descriptor import ResourceType
@@ -14,7 +16,8 @@ from skerry.arm.service import ResourceService
 from skerry.store import OperationRow, UnitOfWork
 
 # Azure's clients wait 30 s where nothing is said, or where whole seconds are 0.
-POLL = {"x-ms-retry-after-ms": "200"}
+SOON, LATER = {"x-ms-retry-after-ms": "50"}, {"x-ms-retry-after-ms": "200"}
+SOON_SECONDS = 0.5  # most operations but those of VMs have ended by then
 
 
 def operation_headers(request: ArmRequest, service: ResourceService, operation: OperationRow) -> dict[str, str]:
@@ -25,7 +28,7 @@ def operation_headers(request: ArmRequest, service: ResourceService, operation: 
     return {
         "Azure-AsyncOperation": f"{base}/operations/{operation.id}{version}",
         "Location": f"{base}/operationResults/{operation.id}{version}",
-        **POLL,
+        **_again(operation),
     }
 
 
@@ -34,7 +37,7 @@ def poll_status(request: ArmRequest, work: UnitOfWork, identifier: str) -> ArmRe
     operation = _operation(work, identifier)
     response = ArmResponse.of(operation_view(operation, "/" + "/".join(request.segments)))
     if operation.status == "InProgress":
-        response.headers.update(POLL)
+        response.headers.update(_again(operation))
     return response
 
 
@@ -54,6 +57,11 @@ def poll_result(request: ArmRequest, work: UnitOfWork, service: ResourceService,
     kind = service.registry.get(parse_id(row.id).type)
     assert isinstance(kind, ResourceType)
     return ArmResponse(200, service.view(work, kind, row))
+
+
+def _again(operation: OperationRow) -> dict[str, str]:
+    """When to ask again."""
+    return SOON if time.time() - operation.started < SOON_SECONDS else LATER
 
 
 def _operation(work: UnitOfWork, identifier: str) -> OperationRow:

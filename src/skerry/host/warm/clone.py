@@ -9,7 +9,7 @@ from skerry.host.compute.qemu.qmp import Monitor
 from skerry.host.errors import HostError
 from skerry.host.warm.guest_agent import GuestAgent
 
-RESTORE_SECONDS, AGENT_SECONDS, IDENTITY_SECONDS = 30.0, 60.0, 180.0
+RESTORE_SECONDS, AGENT_SECONDS, IDENTITY_SECONDS = 30.0, 30.0, 90.0
 POLL_SECONDS = 0.003
 IGNORE_SHARED = {"capabilities": [{"capability": "x-ignore-shared", "state": True}]}
 
