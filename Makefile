@@ -13,9 +13,10 @@ up: ## from a fresh clone to a running virtual machine: packages, image, Skerry,
 down: ## stop Skerry and its guests; disks and settings are kept
 	@$(SUDO) env $${SKERRY_STATE:+SKERRY_STATE="$$SKERRY_STATE"} .venv/bin/skerry down
 
-test: system-tests dev az sdk ## everything the tests need, then all of them
-	@.venv/bin/pytest -n auto --dist loadfile $(filter-out tests/system,$(wildcard tests/*))
-	@SKERRY_AZ=$(CURDIR)/.venv-az/bin/az SKERRY_SDK_PYTHON=$(CURDIR)/.venv-sdk/bin/python .venv/bin/pytest tests/system
+test: system-tests ## everything the tests need, then all of them, on all processors
+	@$(MAKE) --no-print-directory -j dev az sdk
+	@SKERRY_AZ=$(CURDIR)/.venv-az/bin/az SKERRY_SDK_PYTHON=$(CURDIR)/.venv-sdk/bin/python \
+		.venv/bin/pytest -n auto --dist loadfile --no-loadscope-reorder
 
 test-durable: dev ## every operation dying at every moment, on a fake host
 	@SKERRY_DEATHS=0 SKERRY_SIGKILLS=20 SKERRY_EXAMPLES=2000 .venv/bin/pytest -n auto --timeout 7200 tests/engine

@@ -18,6 +18,7 @@ DEATHS = int(os.environ.get("SKERRY_SIGKILLS", "1"))  # of each kind of operatio
 # The first scenario of each kind.
 FIRST = {kind: next(s.name for s in SCENARIOS if s.kind == kind) for kind in KINDS}
 _context = multiprocessing.get_context("forkserver")
+_context.set_forkserver_preload([__name__])  # what is imported once needn't be by each process
 
 
 def _scenario(name: str) -> Scenario:

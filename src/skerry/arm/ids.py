@@ -95,7 +95,7 @@ def parse_id(text: str, target: str | None = None) -> ResourceId:
 def _parse(text: str) -> ResourceId | None:
     parts = split_path(text)
     head = [part.lower() for part in parts[0:3:2]]
-    if head != ["subscriptions", "resourcegroups"] or len(parts) < 4 or not text.startswith("/"):
+    if head != ["subscriptions", "resourcegroups"] or len(parts) < 4 or not text.startswith("/") or "\0" in text:
         return None
     if len(parts) == 4:
         return ResourceId(parts[1], parts[3])
