@@ -23,6 +23,8 @@ from skerry.host.network.routed import NetworkProblems, RoutedNetwork
 from skerry.hostspec import NsgSpec, PortSpec, SecurityRule, SubnetSpec, VnetSpec
 
 T = TypeVar("T")
+PATIENCE = 20
+"""Seconds to wait for what comes in milliseconds unless the machine is busy."""
 DROPPED_AFTER = 0.35
 """Seconds without an answer that count as dropped; an answer takes a millisecond."""
 INTERNET = "203.0.113.1"
@@ -64,7 +66,7 @@ class Space:
     def new_socket(self, kind: int = socket.SOCK_STREAM, source: str | None = None) -> socket.socket:
         sock = self.inside(lambda: socket.socket(socket.AF_INET, kind))
         self._sockets.append(sock)
-        sock.settimeout(5)
+        sock.settimeout(PATIENCE)
         if source:
             sock.bind((source, 0))
         return sock
@@ -81,7 +83,7 @@ class Space:
         sock.connect((address, port))
         return sock
 
-    def reaches(self, address: str, port: int, patience: float = 5) -> bool:
+    def reaches(self, address: str, port: int, patience: float = PATIENCE) -> bool:
         """Whether a TCP connection can be made."""
         with self.new_socket() as sock:
             sock.settimeout(patience)
@@ -293,7 +295,7 @@ def nsg(name: str, *rules: SecurityRule) -> NsgSpec:
 def echo(client: socket.socket, listener: socket.socket) -> socket.socket:
     """Accept the client's connection and see that both directions work."""
     served, _ = listener.accept()
-    served.settimeout(5)
+    served.settimeout(PATIENCE)
     exchange(client, served)
     return served
 

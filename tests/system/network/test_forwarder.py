@@ -4,7 +4,7 @@ import gc
 import socket
 
 import pytest
-from tests.system.network.lab import FakeGuest, Lab, echo, exchange, guests, nsg, port, rule, vnet
+from tests.system.network.lab import PATIENCE, FakeGuest, Lab, echo, exchange, guests, nsg, port, rule, vnet
 
 from skerry.hostspec import NsgSpec, VnetSpec
 
@@ -68,8 +68,8 @@ def test_large_amounts_arrive_whole(lab: Lab) -> None:
             client.setblocking(True)
             received = bytearray()
             sent = 0
-            client.settimeout(5)
-            served.settimeout(5)
+            client.settimeout(PATIENCE)
+            served.settimeout(PATIENCE)
             while sent < len(text):
                 sent += client.send(text[sent : sent + 65536])
                 received += served.recv(65536)

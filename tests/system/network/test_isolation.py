@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from tests.system.cloud import until
-from tests.system.network.lab import HOST, INTERNET, FakeGuest, Lab, checksum, guests, port, vnet
+from tests.system.network.lab import HOST, INTERNET, PATIENCE, FakeGuest, Lab, checksum, guests, port, vnet
 
 from skerry.host.network.egress import Egress
 from skerry.host.network.names import Names
@@ -55,7 +55,7 @@ def test_arp_for_somebody_else_is_not_answered(lab: Lab) -> None:
         mac = bytes.fromhex(one.port.mac.replace(":", ""))
         with one.inside(lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0806))) as raw:
             raw.bind(("eth0", 0x0806))
-            raw.settimeout(1)
+            raw.settimeout(PATIENCE)
             for source in ("10.0.0.77", "10.0.0.4"):
                 request = struct.pack("!HHBBH", 1, 0x0800, 6, 4, 1) + mac + socket.inet_aton(source)
                 raw.send(b"\xff" * 6 + mac + b"\x08\x06" + request + b"\0" * 6 + socket.inet_aton("10.0.0.1"))
