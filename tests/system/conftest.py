@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from tests.system.cloud import AZ, SDK, Cloud, free_port
 
-LONGEST = ("test_session.py", "test_debian.py", "test_image.py", "test_qemu.py", "test_fuzz.py")
-"""The files that take longest, most of them for machines that boot."""
+LONGEST = ("test_session.py", "test_qemu.py", "test_debian.py", "test_image.py", "test_fuzz.py")
+"""The files that take longest: most of them boot machines. The second needs no image while the first builds it."""
 
 
 @pytest.fixture(scope="session")

@@ -55,7 +55,7 @@ class Real:
     def up(self) -> None:
         """Start it; its host has told then what images it has."""
         self.skerry("up", "--detach", "--port", str(self.port), "--accel", "tcg")
-        until(lambda: bool(self.query("SELECT id FROM host_observed WHERE kind = 'image'")), 30, "the image is known")
+        until(lambda: bool(self.query("SELECT id FROM host_observed WHERE kind = 'image'")), 60, "the image is known")
 
     def down(self) -> None:
         self.skerry("down")
@@ -247,7 +247,7 @@ class Real:
 
     def clean(self) -> None:
         """Wait until nothing is left of any VM."""
-        end = time.monotonic() + 30
+        end = time.monotonic() + 60
         while self.traces() and time.monotonic() < end:
             time.sleep(0.05)
         left = self.traces()

@@ -46,7 +46,7 @@ def other(real: Real, vm: str, than: int) -> bool:
 def test_a_guest_whose_qemu_dies_is_started_again(real: Real, vm: str, number: signal.Signals) -> None:
     (pid,) = real.qemus(vm)
     os.kill(pid, number)
-    until(lambda: other(real, vm, pid) and real.power() == "running", 30, "it runs again")
+    until(lambda: other(real, vm, pid) and real.power() == "running", 60, "it runs again")
     assert "started again" in real.record(vm).message
     assert number.name in real.record(vm).message
 
@@ -81,7 +81,7 @@ def test_after_a_reboot_of_the_host_what_ran_runs_again(real: Real, vm: str) -> 
     path = real.folder(vm) / "argv.json"
     path.write_text(path.read_text().replace(process.boot_id(), "another-boot"))
     real.up()
-    until(lambda: real.power() == "running" and len(real.qemus(vm)) == 1, 30, "it runs again")
+    until(lambda: real.power() == "running" and len(real.qemus(vm)) == 1, 60, "it runs again")
     assert real.record(vm).boot == process.boot_id()
 
 

@@ -89,7 +89,7 @@ def test_a_full_state_folder(real: Real, nic: str) -> None:
         os.kill(qemu, signal.SIGKILL)
         until(lambda: process.look_up(qemu) is None, 20, "QEMU is gone")
     until(lambda: bool(real.qemus(vm)), 60, "the VM is started again")
-    until(lambda: real.power() == "running", 20, "reports are stored again")
+    until(lambda: real.power() == "running", 60, "reports are stored again")
     real.done("PUT", "/providers/Microsoft.Network/publicIPAddresses/more", address())
 
 

@@ -144,7 +144,7 @@ def killed_at(real: Real, moment: Moment, request: Callable[[], object]) -> None
     assert soon(lambda: moment(real)), real.log()
     os.kill(pid, signal.SIGKILL)
     sending.join()
-    until(lambda: process.look_up(pid) is None, 10, "the server's end")
+    until(lambda: process.look_up(pid) is None, 60, "the server's end")
 
 
 @pytest.mark.kills

@@ -204,7 +204,7 @@ def test_a_clock_that_is_set(tmp_path: Path, seconds: int) -> None:
         nic = real.network()
         real.create(nic)
         real.call("PUT", vm_path("unready"), real.from_image(real.network("nic2")))
-        until(real.waits_for_ready, 30, "the other VM runs")
+        until(real.waits_for_ready, 60, "the other VM runs")
         set_clock(clock, seconds)
         real.power_off()
         real.done("POST", f"{vm_path()}/start")

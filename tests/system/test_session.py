@@ -90,7 +90,7 @@ def test_a_port_is_closed_until_it_is_opened(cloud: Cloud, web: str) -> None:
     with pytest.raises(Failed):
         cloud.run("curl", "-sf", "--max-time", "5", url)
     cloud.az(f"vm open-port {VM} --port 80")
-    until(lambda: "Directory listing" in cloud.run("curl", "-s", "--max-time", "5", url, check=False), 10, "port 80")
+    until(lambda: "Directory listing" in cloud.run("curl", "-s", "--max-time", "5", url, check=False), 60, "port 80")
 
 
 def test_killed_skerry_comes_back_and_the_guest_never_stopped(cloud: Cloud, web: str) -> None:

@@ -125,7 +125,7 @@ def test_an_address_that_the_host_gets_later_is_shielded(lab: Lab) -> None:
     lab.host.listen(93)
     with guests(lab, *spec.ports) as (one,), lab.host.addressed("198.51.100.77"):
         assert lab.host.reaches("198.51.100.77", 93)
-        until(lambda: one.is_cut_off("198.51.100.77", 93), 30, "the new address shielded")
+        until(lambda: one.is_cut_off("198.51.100.77", 93), 60, "the new address shielded")
 
 
 def test_a_vnets_unused_addresses_lead_nowhere(lab: Lab) -> None:

@@ -63,7 +63,7 @@ def test_daemons_that_died_come_back(own_lab: Lab) -> None:
     own_lab.apply(PAIR)
     for pid in pids(own_lab.state).values():
         os.kill(pid, signal.SIGKILL)
-        until(lambda pid=pid: process.look_up(pid) is None, 20, "the daemon's end")  # type: ignore[misc]
+        until(lambda pid=pid: process.look_up(pid) is None, 60, "the daemon's end")  # type: ignore[misc]
     own_lab.apply(PAIR)
     with guests(own_lab, *PAIR.ports) as (one, two):
         assert resolve(one, "vm2") == "10.0.0.5"
