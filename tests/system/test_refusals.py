@@ -66,11 +66,15 @@ def test_a_qemu_that_exits(real: Real, nic: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.kills
-def test_a_program_that_may_not_be_run(real: Real, nic: str, tmp_path: Path) -> None:
-    broken = tmp_path / "qemu"
+@pytest.mark.parametrize("program", [QEMU, "/usr/bin/qemu-img", "/usr/sbin/dnsmasq", "/usr/sbin/nft"])
+def test_a_program_that_may_not_be_run(real: Real, nic: str, tmp_path: Path, program: str) -> None:
+    """Or is not there, or ends at once: to what needs it that is all the same."""
+    broken = tmp_path / "program"
     broken.write_text("")
-    with real.covered(QEMU, broken):
-        assert "ermission denied" in refused(real, "PUT", vm_path(), real.from_image(nic))
+    with real.covered(program, broken):
+        said = refused(real, "PUT", vm_path(), real.from_image(nic))
+        assert "ermission denied" in said
+        assert Path(program).name in said
     real.done("POST", f"{vm_path()}/start")
     assert real.power() == "running"
 

@@ -278,6 +278,7 @@ class Agent:
     def _start(self, vm: VmSpec, *, restored: bool = False) -> None:
         """`restored`: its disks were just put back to a checkpoint."""
         self._refuse_bad_disks(vm)
+        self._refuse_bad_networks(vm)
         taps: list[int] = []
         try:
             taps.extend(self._network.tap(port) for port in vm.ports)
@@ -322,6 +323,14 @@ class Agent:
             problem = self._jobs.problem(("disk", attachment.disk))
             if problem:
                 raise HostError(f"disk {attachment.disk} is not ready: {problem}")
+
+    def _refuse_bad_networks(self, vm: VmSpec) -> None:
+        """A guest that gets no address at its start has none for long."""
+        vnets = self._spec.vnets if self._spec else ()
+        ours = {vnet.id for vnet in vnets if any(port.id in vm.ports for port in vnet.ports)}
+        for kind, name, message in self._problems_of_networks():
+            if kind == "vnet" and name in ours:
+                raise HostError(f"its virtual network can't be made: {message}")
 
     def _as_started(self, vm: VmSpec) -> VmSpec:
         """A provisioned guest needs no provisioning CD any more; as on Azure it is there at the first boot only."""
@@ -413,8 +422,10 @@ class Agent:
         return [disk for _, disk in sorted((failed | here).items())]
 
     def _problems(self) -> list[Problem]:
-        network = dict.fromkeys((*self._network_problems, *self._network.problems()))
-        return [*network, *self._jobs.problems()]
+        return [*self._problems_of_networks(), *self._jobs.problems()]
+
+    def _problems_of_networks(self) -> list[Problem]:
+        return list(dict.fromkeys((*self._network_problems, *self._network.problems())))
 
 
 def _problems_of(error: Exception) -> tuple[Problem, ...]:

@@ -22,6 +22,7 @@ from skerry.hostspec import (
     HostSpec,
     ImageObserved,
     Observed,
+    PortSpec,
     Provisioning,
     VmObserved,
     VmSpec,
@@ -296,6 +297,18 @@ def test_a_slow_disk_delays_neither_rules_nor_other_vms(host: Host) -> None:
     host.storage.slow["os-a"].set()
     host.source.wait_vm(A, lambda one: one.power == "running")
     host.source.wait(lambda one: one.revision == 1)
+
+
+def test_a_vm_whose_network_cannot_be_made_is_started_once_it_can(host: Host) -> None:
+    ports = [PortSpec(f"nic-{id[0]}", id, "00:0d:3a:00:00:01", "10.0.0.4", "s", "web") for id in (A, B)]
+    vnets = tuple(VnetSpec(id[0], ("10.0.0.0/16",), (), (), (port,)) for id, port in zip((A, B), ports, strict=True))
+    host.network.broken = (("vnet", "a", "dnsmasq: Permission denied"), ("wayOut", "b", "slirp4netns is missing"))
+    host.source.order(replace(spec(1, vm(A), vm(B)), vnets=vnets))
+    host.source.wait_vm(B, lambda one: one.power == "running")
+    observed = host.source.wait_vm(A, lambda one: one.power == "failed")
+    assert observed.message == "its virtual network can't be made: dnsmasq: Permission denied"
+    host.network.broken = ()
+    host.source.wait_vm(A, lambda one: one.power == "running")
 
 
 def test_a_network_that_fails_is_a_problem_and_holds_nothing_else_up(host: Host) -> None:

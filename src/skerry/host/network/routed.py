@@ -23,7 +23,7 @@ from pathlib import Path
 
 import structlog
 
-from skerry.host.errors import HostError, Refused
+from skerry.host.errors import HostError, Refused, cause
 from skerry.host.network import conntrack, egress, exposure, links, netns, nftables, rules, tap
 from skerry.host.network.daemons import arguments, end
 from skerry.host.network.dhcp import Dhcp, gateway
@@ -135,7 +135,7 @@ class RoutedNetwork:
         problems = _attempts([("network", "host", partial(self._apply_host, anew=anew))]) if host else []
         problems += _attempts([("vnet", vnet.id, partial(self._apply_vnet, vnet, anew=anew)) for vnet in vnets])
         sound = [vnet.id for vnet in vnets if vnet.id not in {name for _, name, _ in problems}]
-        problems += _attempts([("vnet", vnet, partial(self._way_out, vnet, anew=anew)) for vnet in sound])
+        problems += _attempts([("wayOut", vnet, partial(self._way_out, vnet, anew=anew)) for vnet in sound])
         self._settle([self._names.router, *(self._names.vnet(vnet) for vnet in sound)])
         return problems
 
@@ -276,7 +276,7 @@ def _attempts(work: Sequence[tuple[str, str, Callable[[], None]]]) -> list[Probl
         except Exception as error:
             if not isinstance(error, HostError):
                 log.exception("network failed", kind=kind, id=name)
-            problems.append((kind, name, str(error)))
+            problems.append((kind, name, cause(error) if isinstance(error, OSError) else str(error)))
     return problems
 
 

@@ -57,7 +57,13 @@ def _problems(context: StepContext, host: str) -> list[str]:
     for vnet in context.operation.state["vnets"]:
         spec = hosts.get(host, VnetSpec, vnet)
         addresses = [port.public_address for port in spec.ports if port.public_address] if spec else []
-        things = [("network", "host"), ("network", ""), ("vnet", vnet), *(("publicAddress", one) for one in addresses)]
+        things = [
+            ("network", "host"),
+            ("network", ""),
+            ("vnet", vnet),
+            ("wayOut", vnet),
+            *(("publicAddress", one) for one in addresses),
+        ]
         found += [problem for kind, thing in things if (problem := hosts.problem(host, kind, thing))]
     return found
 
