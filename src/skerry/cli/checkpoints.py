@@ -17,7 +17,7 @@ from skerry.cli.client import Client
 from skerry.cli.errors import CliError
 from skerry.cli.machines import Machine, Target, detailed, find
 from skerry.cli.options import Command, with_output, with_target
-from skerry.cli.output import Output, Row
+from skerry.cli.output import Output, Row, printable
 from skerry.cli.progress import Progress
 
 _COLLECTIONS = "providers/Microsoft.Compute/restorePointCollections"
@@ -135,6 +135,7 @@ def restore(target: Target, checkpoint: str | None, yes: bool, output: Output) -
     with Progress(f"{machine.name}: restore") as progress:
         progress.phase("waiting")
         client.change("POST", f"{point.id}/restore", tick=progress.tick)
+    warn(client, machine)
     found = detailed(client, machine)
     output.show(found.data, [{"": name, found.name: value} for name, value in found.row().items()])
 
@@ -192,6 +193,13 @@ def choose(points: Sequence[Point], machine: str, name: str | None) -> Point:
             "makes one."
         )
     return points[-1]
+
+
+def warn(client: Client, machine: Machine) -> None:
+    """Say on standard error what the host has to say of the machine: that it had to boot, and why."""
+    message = (client.get(f"{machine.id}/explain") or {}).get("condition", {}).get("message")
+    if message:
+        click.echo(f"{machine.name}: {printable(message)}", err=True)
 
 
 def stamp() -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from skerry.cli.checkpoints import Point, choose, make, points_of, stamp
+from skerry.cli.checkpoints import Point, choose, make, points_of, stamp, warn
 from skerry.cli.client import Client, Reply
 from skerry.cli.errors import ApiError, CliError
 from skerry.cli.machines import Machine, Target, detailed
@@ -37,6 +37,8 @@ def fork(target: Target, number: int, checkpoint: str | None, prefix: str | None
         if checkpoint is None:
             progress.phase(f"removing the checkpoint {point.name}")
             client.change("DELETE", point.id, tick=progress.tick)
+    for one in made:
+        warn(client, one)
     found = [detailed(client, one) for one in made]
     output.show([one.data for one in found], [one.row() for one in found])
 

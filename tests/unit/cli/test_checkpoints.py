@@ -47,8 +47,12 @@ def test_restore_takes_the_newest_and_asks_before(cloud: Cloud, skerry: Skerry, 
     assert not any(path.endswith("/restore") for _, path in cloud.requests)
     assert answer(skerry("vm", "restore", "web", "-y", "-o", "json"))["name"] == "web"
     answer(skerry("vm", "restore", "web", "A", "-y", "-o", "json"))
+    cloud.views[f"{cloud.group()}/providers/microsoft.compute/virtualmachines/web/explain".lower()] = {
+        "condition": {"message": "it booted"}
+    }
+    assert "web: it booted" in skerry("vm", "restore", "web", "a", "-y", "-o", "json").stderr
     restored = [path for method, path in cloud.requests if method == "POST" and path.endswith("/restore")]
-    assert restored == [f"{web}/restorePoints/three/restore", f"{web}/restorePoints/a/restore"]
+    assert restored == [f"{web}/restorePoints/{name}/restore" for name in ("three", "a", "a")]
     assert "no checkpoint 'none'" in failure(skerry("vm", "restore", "web", "none", "-y"))
 
 

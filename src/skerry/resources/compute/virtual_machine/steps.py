@@ -324,6 +324,8 @@ def _restore(context: StepContext) -> Outcome:
     if "restore" not in state:
         # A number that no order had: the host may yet carry out one that was taken back.
         state["before"], state["restore"] = private.get("restore"), private.get("restores", 0) + 1
+        seen = observed(context.work, context.row)
+        state["said"] = seen.message if seen else ""
     order = {"checkpoint": state["checkpoint"], "generation": state["restore"]}
     changes: dict[str, object] = {"restore": order, "restores": state["restore"]}
     if state["memory"] or private["power"] == "running":
@@ -338,6 +340,8 @@ def _await_restored(context: StepContext) -> Outcome:
     met = seen is not None and seen.restore_generation >= private["restore"]["generation"]
     if seen is None or not met or (runs and seen.start_generation < private["start"]) or seen.power not in _STARTED:
         why = seen.message if seen else ""
+        if seen is not None and seen.power != "failed" and why == context.operation.state["said"]:
+            why = ""  # it was said of something earlier
         if context.failing(why) > FAILING_SECONDS:
             raise OperationFailed(
                 "VMRestoreFailed",
