@@ -28,7 +28,8 @@ MEMORY = Path("/dev/shm")
 NAMES = st.sampled_from(["v0", "v1"])
 NICS = st.sampled_from(["n0", "n1"])
 PUBLICS = st.sampled_from(["p0", "p1"])
-DISKS = st.sampled_from(["d0", "v0-disk"])
+DISKS = st.sampled_from(["d0", "d1", "v0-disk"])
+POINTS = st.sampled_from(["a", "b"])
 TAGS = st.dictionaries(st.sampled_from(["Env", "env", "team"]), st.sampled_from(["a", "b"]), max_size=1)
 SIZES = st.sampled_from(["Standard_B1s", "Standard_B2s", "Standard_E32s_v5"])  # the last has room on no host
 ACTIONS = st.sampled_from(["start", "powerOff", "restart", "deallocate", "redeploy", "reapply"])
@@ -159,6 +160,34 @@ class Cloud(RuleBasedStateMachine):
     @rule(size=st.integers(1, 3))
     def put_disk(self, size: int) -> None:
         self._put(users.disk("d0"), users.disk_body(size), {})
+
+    @rule(name=POINTS, memory=st.booleans())
+    def put_point(self, name: str, memory: bool) -> None:
+        if self.world.arm.get(users.COLLECTION).status == 404:
+            self._put(users.COLLECTION, users.collection_body(self.world.arm, "v0"), {})
+        self._put(users.point(name), {"properties": {"skerry": {"memory": memory}}}, {})
+        self.promises.takes[users.COLLECTION] = [users.point("a"), users.point("b")]
+
+    @rule(name=POINTS)
+    def restore(self, name: str) -> None:
+        path = users.point(name)
+        answer = self._send(path, lambda arm: arm.post(f"{path}/restore"))
+        if answer is not None:
+            self.promises.acted(answer)
+
+    @rule(name=NAMES, nic=NICS, of=POINTS, takes=st.booleans())
+    def fork(self, name: str, nic: str, of: str, takes: bool) -> None:
+        self._put_vm(name, users.fork_body(self.world.arm, name, nic, of, takes=takes), {}, takes=takes)
+
+    @rule(of=POINTS)
+    def put_restored_disk(self, of: str) -> None:
+        disks = self.world.arm.get(f"{users.point(of)}/diskRestorePoints")
+        if disks.status == 200:
+            self._put(users.disk("d1"), users.restored_disk_body(disks.body["value"][0]["id"]), {})
+
+    @rule(path=st.one_of(POINTS.map(users.point), st.just(users.COLLECTION)))
+    def delete_points(self, path: str) -> None:
+        self._delete(path)
 
     @rule(
         path=st.one_of(
@@ -298,6 +327,7 @@ class Cloud(RuleBasedStateMachine):
         rows = self.world.rows()
         assert not rows["resources"] and not rows["links"] and not rows["tags"] and not rows["host_specs"]
         assert not host.compute.machines() and not host.storage._sizes
+        assert not host.checkpoints._made and not host.storage._frozen
 
 
 @pytest.fixture(scope="module")

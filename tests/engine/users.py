@@ -22,6 +22,14 @@ def disk(name: str) -> str:
     return f"{COMPUTE}/disks/{name}"
 
 
+COLLECTION = f"{COMPUTE}/restorePointCollections/kept"
+
+
+def point(name: str) -> str:
+    """A restore point's path."""
+    return f"{COLLECTION}/restorePoints/{name}"
+
+
 def nic(name: str) -> str:
     """A NIC's path."""
     return f"{NETWORK}/networkInterfaces/{name}"
@@ -141,6 +149,26 @@ def vm_body(arm: Arm, name: str, nic_name: str, size: str, *, takes: bool, attac
         }
         del properties["osProfile"]
     return body
+
+
+def fork_body(arm: Arm, name: str, nic_name: str, of: str, *, takes: bool) -> dict[str, Any]:
+    """A VM that goes on from a restore point."""
+    body = vm_body(arm, name, nic_name, "Standard_B1s", takes=takes)
+    body["properties"]["storageProfile"]["imageReference"] = {"id": f"/subscriptions/{arm.subscription}/{point(of)}"}
+    del body["properties"]["osProfile"]
+    return body
+
+
+def collection_body(arm: Arm, name: str) -> dict[str, Any]:
+    """The restore points of a VM."""
+    source = {"source": {"id": f"/subscriptions/{arm.subscription}/{vm(name)}"}}
+    return {"location": "local", "properties": source}
+
+
+def restored_disk_body(source: str) -> dict[str, Any]:
+    """A disk made of a disk restore point."""
+    creation = {"createOption": "Restore", "sourceResourceId": source}
+    return {"location": "local", "properties": {"creationData": creation}}
 
 
 def vnet_body(*subnets: str) -> dict[str, Any]:

@@ -38,6 +38,8 @@ def _create(context: PutContext[RestorePoint]) -> None:
     properties = context.new.properties = context.new.properties or RestorePointProperties()
     collection = context.work.resources.get(context.row.parent)
     assert collection is not None
+    if collection.state == "Deleting":
+        raise Conflict("OperationNotAllowed", f"Restore point collection '{collection.name}' is being deleted.")
     _check_body(context, properties)
     vm = _source(context)
     _check_disks(properties, vm)

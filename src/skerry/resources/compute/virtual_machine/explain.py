@@ -22,6 +22,7 @@ EVENTS = 10
 _ADVICE = {
     "AllocationFailed": "Choose a smaller size, give back what other VMs hold (deallocate, delete), or add a host.",
     "VMStartFailed": "Mend what the message names, then start the VM again; its disks are kept.",
+    "VMRestoreFailed": "Mend what the message names, then restore again; the restore point is kept.",
     "OSProvisioningClientError": "Look at the guest's console (`skerry vm console`); delete and create it again.",
     "OSProvisioningTimedOut": "Look at the guest's console (`skerry vm console`); a VM that runs may be used as it is.",
     "OperationTimedOut": "See `skerry status` for hosts that report no more or can't do their part, then try again.",
