@@ -34,6 +34,8 @@ def main(key: str) -> None:
     vm = compute.virtual_machines.begin_create_or_update("sdk", "sdk", _vm(nic.id, key)).result()
     assert vm.provisioning_state == "Succeeded", vm
     assert [found.name for found in compute.virtual_machines.list("sdk")] == ["sdk"]
+    shown = {found.name: found for found in compute.virtual_machines.list_all(status_only="true")}
+    assert shown["sdk"].instance_view.statuses[1].code == "PowerState/running"
     view = compute.virtual_machines.instance_view("sdk", "sdk")
     assert [status.code for status in view.statuses][1] == "PowerState/running"
     private = nic.ip_configurations[0].private_ip_address
