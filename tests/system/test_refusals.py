@@ -2,7 +2,7 @@
 few open files, damaged images, a clock that is set. What needs it fails with its cause, and goes on once that is gone.
 
 The server runs in a mount namespace of its own, in which things are hidden from it alone. An operation gives its host
-fifteen seconds before it fails: most of this is `make test-kills`.
+fifteen seconds before it fails: this is `make test-kills`.
 """
 
 import os
@@ -22,6 +22,7 @@ from tests.system.real import Real, vm_path
 from skerry.host.compute.qemu import cgroups
 
 pytestmark = [
+    pytest.mark.kills,
     pytest.mark.timeout(300),
     pytest.mark.skipif(os.geteuid() != 0, reason="needs root, as Skerry's default mode does"),
 ]
@@ -54,7 +55,6 @@ def refused(real: Real, method: str, path: str, body: object = None) -> str:
     return str(real.fails(method, path, body))
 
 
-@pytest.mark.kills
 def test_a_qemu_that_exits(real: Real, nic: str, tmp_path: Path) -> None:
     broken = tmp_path / "qemu"
     broken.write_text("#!/bin/sh\necho 'a library is missing' >&2\nexit 127\n")
@@ -65,7 +65,6 @@ def test_a_qemu_that_exits(real: Real, nic: str, tmp_path: Path) -> None:
     assert real.power() == "running"
 
 
-@pytest.mark.kills
 @pytest.mark.parametrize("program", [QEMU, "/usr/bin/qemu-img", "/usr/sbin/dnsmasq", "/usr/sbin/nft"])
 def test_a_program_that_may_not_be_run(real: Real, nic: str, tmp_path: Path, program: str) -> None:
     """Or is not there, or ends at once: to what needs it that is all the same."""
@@ -92,7 +91,6 @@ def test_cgroups_that_cannot_be_written(real: Real, nic: str) -> None:
     assert (group / "cgroup.procs").read_text().split() == [str(pid) for pid in real.qemus(vm)]
 
 
-@pytest.mark.kills
 @pytest.mark.parametrize("folder", ["vms", "disks"])
 def test_a_folder_that_cannot_be_written(real: Real, nic: str, folder: str) -> None:
     with real.read_only(real.state / folder):
@@ -127,7 +125,6 @@ def run(*words: str | Path) -> str:
     return subprocess.run([str(word) for word in words], check=True, capture_output=True, text=True).stdout
 
 
-@pytest.mark.kills
 @pytest.mark.skipif(not Path("/dev/loop-control").exists(), reason="needs loop devices")
 def test_a_disk_that_turns_read_only(tmp_path: Path) -> None:
     """Reads work and nothing is promised; once the disk is repaired a new start finds all that was."""
@@ -174,7 +171,6 @@ def few_files(pid: int, more: int) -> Iterator[None]:
         resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
 
 
-@pytest.mark.kills
 def test_too_few_open_files(real: Real, nic: str) -> None:
     """Enough for some requests, not for a guest."""
     with few_files(real.pid, 6):
@@ -183,7 +179,6 @@ def test_too_few_open_files(real: Real, nic: str) -> None:
     assert real.power() == "running"
 
 
-@pytest.mark.kills
 def test_a_damaged_image(real: Real, nic: str) -> None:
     (image,) = (real.state / "images").glob("mini-*/disk.qcow2")
     whole = image.read_bytes()
@@ -196,7 +191,6 @@ def test_a_damaged_image(real: Real, nic: str) -> None:
     assert real.power() == "running"
 
 
-@pytest.mark.kills
 @pytest.mark.parametrize("seconds", [-7200, 7200], ids=["back", "on"])
 def test_a_clock_that_is_set(tmp_path: Path, seconds: int) -> None:
     """While a VM is made: operations go on and end, tokens stay good, the certificate too, nothing is forgotten."""
@@ -234,7 +228,6 @@ def set_clock(clock: Path, seconds: int) -> None:
     part.rename(clock)
 
 
-@pytest.mark.kills
 def test_kvm_that_is_asked_for_and_refused(tmp_path: Path) -> None:
     """Nothing is started in its place: who asks for KVM wants no emulation."""
     cpuinfo, nothing, other = tmp_path / "cpuinfo", tmp_path / "socket", tmp_path / "file"
