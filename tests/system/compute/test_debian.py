@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from skerry.host.factory import real_agent
+from skerry.host.factory import WarmOptions, real_agent
 from skerry.host.storage.library import Library
 from skerry.hostspec import (
     DiskAttachment,
@@ -87,7 +87,7 @@ class Debian:
         self.vm, self.vnet = self._vm(), _vnet()
         self.disk = DiskSpec("a1b2c3d4", image.size_bytes, image.id)
         self.source = Source()
-        self.agent = real_agent(state, self.source, "tcg")
+        self.agent = real_agent(state, self.source, "tcg", WarmOptions(on=False))
         self.agent.start()
 
     def order(self, vm: VmSpec | None) -> None:
@@ -108,7 +108,7 @@ class Debian:
     def new_agent(self) -> None:
         self.agent.stop(keep_vms=True)
         self.source.observed = None
-        self.agent = real_agent(self.state, self.source, "tcg")
+        self.agent = real_agent(self.state, self.source, "tcg", WarmOptions(on=False))
         self.agent.start()
 
     def ssh(self, command: str) -> str:
