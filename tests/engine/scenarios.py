@@ -146,11 +146,6 @@ def _restore_disk(arm: Arm) -> Answer:
     return arm.put(DISK, {"location": "local", "properties": {"creationData": creation}})
 
 
-def _forked(arm: Arm) -> None:
-    _forkable(arm)
-    arm.done(_fork(arm))
-
-
 def _network_template(arm: Arm) -> list[dict[str, Any]]:
     vnet = {
         "addressSpace": {"addressPrefixes": ["10.0.0.0/16"]},
@@ -214,7 +209,6 @@ SCENARIOS = (
     Scenario("vm restore", "vm-restore", _point, lambda arm: arm.post(f"{POINT}/restore")),
     Scenario("vm restore, stopped", "vm-restore", _stopped_point, lambda arm: arm.post(f"{POINT}/restore")),
     Scenario("vm fork", "vm-create", _forkable, _fork),
-    Scenario("group delete, forked", "group-delete", _forked, _delete("resourceGroups/rg")),
     Scenario("subnet", "network-apply", _vm, _put_subnet),
     Scenario("deployment", "deployment-run", _empty, deploy),
     Scenario("deployment that fails", "deployment-run", _empty, lambda arm: deploy(arm, "Standard_E32s_v5"), "Failed"),

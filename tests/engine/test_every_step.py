@@ -93,7 +93,7 @@ def _twice(step: str, run: Step) -> Step:
     """Run the step, keep all that it did but not what comes next, and run it again in another transaction."""
 
     def first(context: StepContext) -> Outcome:
-        outcome, marks = run(context), context.operation.state.setdefault("ran", {})
+        outcome, marks = run(context), context.operation.state.setdefault("a test ran", {})
         marks[step] = marks.get(step, 0) + 1
         gone = context.work.resources.get(context.row.key) is None
         return outcome if marks[step] % 2 == 0 or gone else Hop(step)
