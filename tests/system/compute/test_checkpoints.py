@@ -53,6 +53,7 @@ class Host:
 
     def restart(self) -> None:
         """As a Skerry that is started again."""
+        self.checkpoints.close()
         self.compute.close()
         self.up()
 
@@ -171,6 +172,25 @@ def test_a_checkpoint_of_a_checkpoint_and_what_goes_with_them(host: Host) -> Non
     assert host.left() == []
 
 
+def test_what_no_checkpoint_keeps_goes_into_the_disk_of_a_guest_that_runs_on(host: Host) -> None:
+    host.start()
+    for checkpoint in (C1, C2):
+        host.keep(checkpoint, memory=False)
+    host.checkpoints.remove(C1)
+    host.counts()
+    assert len(host.frozen()) == 2
+    host.checkpoints.remove(C2)
+    host.until(lambda: host.frozen() == [])
+    number = host.counts()
+    held = [str(link.readlink()) for link in Path(f"/proc/{host.pid()}/fd").iterdir()]
+    assert not [path for path in held if "/frozen/" in path or "qcow2 (deleted)" in path]
+    host.keep(C1)
+    host.compute.kill(host.vm.id)
+    assert host.on_disk(host.state / "disks" / f"{DISK}.qcow2") >= number
+    restored(host)
+    assert host.counts() >= number
+
+
 def test_disks_only_of_a_running_and_of_a_stopped_one(host: Host) -> None:
     host.start()
     running = host.keep(C1, memory=False)
@@ -234,6 +254,7 @@ def test_a_killed_skerry_leaves_the_guest_running_and_nothing_else(
 ) -> None:
     """A child process makes the checkpoint, and is killed at the moment; this one then finds what is left."""
     host.start()
+    host.checkpoints.close()
     host.compute.close()
     child = os.fork()
     if child == 0:

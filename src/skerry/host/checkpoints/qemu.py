@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from skerry.host.checkpoints import overlays, scripts
 from skerry.host.checkpoints.driver import NOT_RUNNING
+from skerry.host.checkpoints.flatten import Flattener
 from skerry.host.checkpoints.origin import Continued
 from skerry.host.checkpoints.overlays import Overlays
 from skerry.host.checkpoints.receiver import Receiver, receiving
@@ -50,6 +51,7 @@ class QemuCheckpoints:
         for making in self._store.unfinished():
             self._try_to_give_up(making)
         self._frozen.sweep()
+        self._flattener = Flattener(state, compute, self._frozen)
 
     def checkpoints(self) -> Sequence[CheckpointObserved]:
         return [checkpoint.observed() for checkpoint in self._store.list()]
@@ -58,6 +60,7 @@ class QemuCheckpoints:
         """Let go of memory that no guest runs on; what is being made is given up at the next start."""
         for making in self._store.unfinished():
             _end_receiver(making)
+        self._flattener.close()
         self._store.close()
 
     # --- making ------------------------------------------------------------------------------------------------
@@ -85,6 +88,8 @@ class QemuCheckpoints:
             if isinstance(error, OSError):
                 raise HostError(f"no checkpoint could be made, the VM goes on: {error.strerror or error}") from error
             raise
+        finally:
+            self._flattener.unbar(making.vm)
         log.info("checkpoint made", checkpoint=made.id, vm=made.vm, pause=made.pause_seconds)
         return made.observed()
 
@@ -105,6 +110,7 @@ class QemuCheckpoints:
         events: SimpleQueue[Event] = SimpleQueue()
         with self._compute.watched(vm.id, events.put) as (monitor, record):
             _refuse_unsettled(monitor, record, vm)
+            self._flattener.bar(vm.id, monitor)
             took: list[float] = []
             change_over = self._prepare(making, vm, monitor)
             files = [self._frozen.path(making.token, disk) for disk in making.disks]
@@ -214,7 +220,7 @@ class QemuCheckpoints:
         machine = self._compute.machines().get(making.vm)
         if machine is None or not machine.process:
             return self._frozen.written(making.token, making.disks)
-        with self._compute.watched(making.vm, lambda _: None) as (monitor, _):
+        with self._compute.watched(making.vm, None) as (monitor, _):
             go_on(monitor)
             return overlays.changed_over(monitor, making.token)
 
@@ -224,6 +230,7 @@ class QemuCheckpoints:
                 self._give_up(making)
         self._store.remove(checkpoint)
         self._frozen.sweep()
+        self._flattener.hurry()
 
     # --- putting back, and forks -------------------------------------------------------------------------------
 

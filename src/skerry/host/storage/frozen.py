@@ -100,6 +100,10 @@ class Frozen:
             if self._disk(disk).exists()
         )
 
+    def kept(self) -> set[str]:
+        """The tokens of all checkpoints, whole or in the making. Raises HostError when one can't be read."""
+        return self._tokens("*")
+
     def sweep(self) -> None:
         """Remove the files of checkpoints that are gone, but for those that something is an overlay of."""
         with self.lock:
@@ -112,7 +116,7 @@ class Frozen:
     def _needless(self) -> list[Path]:
         """Those to remove now; what they were overlays of may follow. None where a file can't be read."""
         try:
-            used, kept = chains.overlays(self._state), self._tokens("*")
+            used, kept = chains.overlays(self._state), self.kept()
         except (HostError, OSError) as error:
             log.warning("what checkpoints' disks held is kept, for nobody knows what needs it", error=str(error))
             return []

@@ -74,7 +74,7 @@ class QemuCompute:
         guest.start(spec, disks, taps, origin)
 
     @contextmanager
-    def watched(self, vm: str, listener: Callable[[Event], None]) -> Iterator[tuple[Monitor, Record]]:
+    def watched(self, vm: str, listener: Callable[[Event], None] | None) -> Iterator[tuple[Monitor, Record]]:
         """See Guest.watched."""
         guest = self._known(vm)
         if guest is None:

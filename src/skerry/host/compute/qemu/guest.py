@@ -167,14 +167,17 @@ class Guest:
                 shutil.rmtree(trash)
 
     @contextmanager
-    def watched(self, listener: Callable[[Event], None]) -> Iterator[tuple[Monitor, Record]]:
-        """The guest's monitor and record; its events also go to `listener`, in the QMP thread.
+    def watched(self, listener: Callable[[Event], None] | None) -> Iterator[tuple[Monitor, Record]]:
+        """The guest's monitor and record; its events also go to `listener`, if there is one, in the QMP thread.
 
         Raises HostError when its QEMU doesn't run, or doesn't answer.
         """
         monitor = self._monitor
         if self._process is None or monitor is None:
             raise HostError(self._trouble or "the VM doesn't run")
+        if listener is None:
+            yield monitor, self._record
+            return
         self._listener = listener
         try:
             yield monitor, self._record
