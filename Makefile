@@ -1,6 +1,6 @@
 # `make help` says what there is. Everything is safe to run again: it does only what is missing.
 .DEFAULT_GOAL := help
-.PHONY: fuzz-api help up down test test-kills test-durable test-warm lint fuzz bench az dev sdk system system-tests lock
+.PHONY: fuzz-api help up down test test-kills test-durable test-warm test-checkpoints lint fuzz bench az dev sdk system system-tests lock
 
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
@@ -29,6 +29,9 @@ fuzz-api: dev ## 10,000 and more requests made from /openapi.json, every answer 
 
 test-warm: system-tests dev ## VMs that continue from a template, on real guests
 	@$(SUDO) .venv/bin/pytest tests/system/test_warm.py -m warm --timeout 900
+
+test-checkpoints: system-tests dev ## VMs that are kept, put back and forked, on real guests
+	@$(SUDO) .venv/bin/pytest tests/system/compute/test_checkpoints.py tests/system/test_checkpoints.py -m checkpoints --timeout 1200
 
 lint: dev ## formatting, linters, types
 	@.venv/bin/ruff format --check src tests bench
