@@ -137,8 +137,13 @@ class Host:
         return found
 
     def ssh(self, vm: VmSpec, command: str) -> str:
+        """What the command prints. A busy machine's sshd may hang up on the first attempts."""
         words = ["ssh", "-i", str(self.key), *SSH_OPTIONS, f"me@{self.public(vm)}", command]
-        done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
+        for _ in range(5):
+            done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
+            if done.returncode != 255:
+                break
+            time.sleep(2)
         assert done.returncode == 0, f"{command}: {done.stdout} {done.stderr}"
         return done.stdout
 
