@@ -78,7 +78,7 @@ def ours(place: Site, name: str) -> tuple[Ours, Recipe]:
     sent, boottime, wall = time.monotonic(), time.clock_gettime(time.CLOCK_BOOTTIME), time.time()
     vm = client.change("PUT", path, body, wait=False)["properties"]["vmId"]
     answered = time.monotonic() - sent
-    _log_in(place.address, 22, place.key)
+    log_in(place.address, 22, place.key)
     login = time.monotonic() - sent
     recipe = Recipe.of(place.skerry.state, vm)
     cpu = cpu_seconds(recipe.pid)
@@ -97,11 +97,11 @@ def by_hand(recipe: Recipe, key: Path) -> Boot:
         words = prepare(recipe, Path(name), public_key(key), USER, port)
         began = time.monotonic()
         with bare_guest(words, recipe) as guest:
-            _log_in("127.0.0.1", port, key, guest.check)
+            log_in("127.0.0.1", port, key, guest.check)
             return Boot(time.monotonic() - began, cpu_seconds(guest.pid))
 
 
-def _log_in(address: str, port: int, key: Path, check: Callable[[], None] = lambda: None) -> None:
+def log_in(address: str, port: int, key: Path, check: Callable[[], None] = lambda: None) -> None:
     """Until plain ssh has run `true` there; `check` raises when that won't happen any more."""
     asyncio.run(_greeted(address, port, check))
     words = [*SSH, "-i", str(key), "-p", str(port), f"{USER}@{address}", "true"]

@@ -302,6 +302,39 @@ def die_at(moment: str) -> None:
     setattr(owner, name, after(getattr(owner, name)) if afterwards else die)
 
 
+def test_a_full_disk_ends_the_checkpoint_and_not_the_guest(host: Host) -> None:
+    host.start()
+    folder = host.state / "checkpoints"
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k,mode=700", "none", folder], check=True)
+    try:
+        with pytest.raises(HostError):
+            host.keep()
+    finally:
+        subprocess.run(["umount", folder], check=True)
+    number = host.counts()
+    assert host.left() == []
+    host.keep()
+    assert host.counts() >= number
+
+
+def test_a_stop_in_the_middle_loses_nothing(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The QEMU that comes after it writes to the overlay, of which the next attempt must not be a surprise."""
+    host.start()
+    monkeypatch.setattr("skerry.host.checkpoints.qemu.send", lambda *_: host.compute.kill(host.vm.id))
+    monkeypatch.setattr("skerry.host.checkpoints.qemu.QemuCheckpoints._give_up", lambda *_: None)
+    with pytest.raises(HostError):
+        host.keep()
+    monkeypatch.undo()
+    host.start()
+    number = host.counts()
+    host.keep()
+    host.compute.kill(host.vm.id)
+    assert host.on_disk(host.frozen()[0]) >= 0
+    assert host.on_disk(host.state / "disks" / f"{DISK}.qcow2") >= number
+    restored(host)
+    assert host.counts() >= number
+
+
 def test_a_qemu_that_dies_ends_the_checkpoint(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     host.start()
     pid = host.pid()

@@ -40,6 +40,8 @@ from skerry.hostspec import CheckpointedDisk, CheckpointObserved, CheckpointSpec
 
 log = structlog.get_logger()
 
+GONE_SECONDS = 10.0
+
 
 class QemuCheckpoints:
     """The CheckpointDriver of one state folder. Creating it undoes what a killed Skerry has left half made."""
@@ -72,13 +74,15 @@ class QemuCheckpoints:
         for making in self._store.unfinished():
             if making.vm == checkpoint.vm or making.id == checkpoint.id:
                 self._give_up(making)
-        runs = self._runs(checkpoint.vm)
-        if checkpoint.memory and not runs:
+        pid = self._pid(checkpoint.vm)
+        if checkpoint.memory and not pid:
             raise HostError(NOT_RUNNING)
-        making = Making(checkpoint.id, checkpoint.vm, checkpoint.disks, secrets.token_hex(8), str(uuid4()))
+        if pid and vm is None:
+            raise HostError("the VM is being removed from this host")
+        making = Making(checkpoint.id, checkpoint.vm, checkpoint.disks, secrets.token_hex(8), str(uuid4()), pid)
         folder = self._store.begin(making)
         try:
-            if runs and vm is not None:
+            if vm is not None and pid:
                 made = self._make_running(checkpoint, making, vm, folder)
             else:
                 made = self._make_stopped(making, folder)
@@ -93,11 +97,15 @@ class QemuCheckpoints:
         log.info("checkpoint made", checkpoint=made.id, vm=made.vm, pause=made.pause_seconds)
         return made.observed()
 
-    def _runs(self, vm: str) -> bool:
+    def _pid(self, vm: str) -> int:
+        """Of the QEMU that runs the VM; 0 where none does."""
         machine = self._compute.machines().get(vm)
-        if machine is not None and machine.process and machine.state != "running":
+        if machine is None or not machine.process:
+            return 0
+        if machine.state != "running":
             raise HostError("the VM is being stopped")
-        return machine is not None and machine.process
+        with self._compute.watched(vm, None) as (_, record):
+            return record.pid
 
     def _make_stopped(self, making: Making, folder: Path) -> Checkpoint:
         for disk in making.disks:
@@ -211,16 +219,30 @@ class QemuCheckpoints:
         Where its disks have changed over there is no way back, and no need: they stay overlays.
         """
         _end_receiver(making)
-        if not self._changed_over(making):
+        if not self._ask_changed_over(making):
             self._frozen.undo(making.token, making.disks)
         self._store.remove(making.id)
         self._frozen.sweep()
 
+    def _ask_changed_over(self, making: Making) -> bool:
+        """As `_changed_over`; a QEMU that doesn't answer is mostly about to be gone."""
+        deadline = time.monotonic() + GONE_SECONDS
+        while True:
+            try:
+                return self._changed_over(making)
+            except HostError:
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(0.2)
+
     def _changed_over(self, making: Making) -> bool:
+        """Whether somebody writes to the overlays, or has. A QEMU that was started later found them as the disks."""
         machine = self._compute.machines().get(making.vm)
         if machine is None or not machine.process:
             return self._frozen.written(making.token, making.disks)
-        with self._compute.watched(making.vm, None) as (monitor, _):
+        with self._compute.watched(making.vm, None) as (monitor, record):
+            if record.pid != making.pid:
+                return True
             go_on(monitor)
             return overlays.changed_over(monitor, making.token)
 
@@ -268,6 +290,7 @@ class QemuCheckpoints:
         _refuse_unlike(vm, kept)
         if machine is not None and machine.unborn:
             self._as_new(vm, checkpoint)
+        self._refuse_used(vm, checkpoint.id, kept)
         try:
             self._continue(vm, taps, checkpoint, scripts.one_s_own(vm, vnets, kept.macs), fork=True)
         except BaseException:
@@ -281,9 +304,7 @@ class QemuCheckpoints:
         _refuse_unlike(vm, kept)
         if (self._compute.machine_of(vm.id), self._setting) != (kept.machine, kept.setting):
             raise HostError(f"it was made on {kept.machine}, {kept.setting}, which this VM doesn't run on")
-        for at, disk in zip(vm.disks, kept.disks, strict=True):
-            if not self._storage.is_new(at.disk, CheckpointedDisk(checkpoint.id, disk)):
-                raise HostError(f"disk {at.disk} doesn't hold what it held then")
+        self._refuse_used(vm, checkpoint.id, kept)
         memory, state = self._store.open(checkpoint)
         try:
             origin = Continued(
@@ -301,6 +322,11 @@ class QemuCheckpoints:
         if origin.trouble:
             self._compute.remark(vm.id, origin.trouble)
         log.info("VM continued", vm=vm.id, checkpoint=checkpoint.id, fork=fork, **origin.phases)
+
+    def _refuse_used(self, vm: VmSpec, checkpoint: str, kept: Kept) -> None:
+        for at, disk in zip(vm.disks, kept.disks, strict=True):
+            if not self._storage.is_new(at.disk, CheckpointedDisk(checkpoint, disk)):
+                raise HostError(f"disk {at.disk} doesn't hold what it held then")
 
     def _grown(self, vm: VmSpec, kept: Kept) -> list[tuple[str, int]]:
         sizes = zip(vm.disks, self._sizes(vm), kept.sizes, strict=True)

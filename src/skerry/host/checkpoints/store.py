@@ -7,8 +7,8 @@
     STATE/checkpoints/.ID                   being removed
     STATE/frozen/TOKEN.DISK.qcow2           what its disks held (storage/frozen.py)
 
-Memory is given to QEMU as a sealed memfd: all forks share its pages. It is loaded at the first use, and kept while a
-VM of this Skerry's time may use it again.
+Memory is given to QEMU as a sealed memfd: all forks share its pages. It is loaded at the first use, and kept for the
+next.
 """
 
 import os
@@ -32,12 +32,14 @@ from skerry.hostspec import CheckpointObserved
 log = structlog.get_logger()
 
 RAM, STATE = "ram", "state"
+MOST_LOADED = 2
+"""Of checkpoints' memories; the one that was loaded first goes. Guests that run on it keep it."""
 
 
 class Making(msgspec.Struct, frozen=True):
     """A checkpoint in the making. `token`: of its frozen files, and its overlays in QEMU.
 
-    `receiver`: the id of the QEMU that takes the memory over.
+    `receiver`: the id of the QEMU that takes the memory over. `pid`: of the guest's QEMU; 0 for one that doesn't run.
     """
 
     id: str
@@ -45,6 +47,7 @@ class Making(msgspec.Struct, frozen=True):
     disks: tuple[str, ...]
     token: str
     receiver: str
+    pid: int
 
 
 class Kept(msgspec.Struct, frozen=True):
@@ -169,6 +172,8 @@ class CheckpointStore:
         try:
             with self._lock:
                 if checkpoint.id not in self._memory:
+                    while len(self._memory) >= MOST_LOADED:
+                        os.close(self._memory.pop(next(iter(self._memory))))
                     self._memory[checkpoint.id] = load(folder / RAM, kept.memory_bytes, kept.checksums[0])
                 if crc(folder / STATE) != kept.checksums[1]:
                     raise HostError(f"{folder / STATE} is damaged")
