@@ -33,7 +33,7 @@ class Cloud:
     key: Path
     environment: dict[str, str] = field(default_factory=dict)
 
-    def run(self, *argv: str | Path, check: bool = True, timeout: float = 600) -> str:
+    def run(self, *argv: str | Path, check: bool = True, timeout: float = 900) -> str:
         """Run a command in the cloud's environment; its standard output."""
         words = [str(word) for word in argv]
         done = subprocess.run(words, env=self.environment, capture_output=True, text=True, timeout=timeout, check=False)
@@ -49,7 +49,7 @@ class Cloud:
     def az_fails(self, line: str, *more: str | Path) -> str:
         """What `az LINE` says when it fails, as it must."""
         words = [str(AZ), *line.split(), *map(str, more)]
-        done = subprocess.run(words, env=self.environment, capture_output=True, text=True, timeout=600, check=False)
+        done = subprocess.run(words, env=self.environment, capture_output=True, text=True, timeout=900, check=False)
         assert done.returncode, f"{words} should have failed:\n{done.stdout}"
         assert "Traceback" not in done.stderr, done.stderr
         return done.stderr

@@ -52,7 +52,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     """Show the serial logs and the server's log of a test that failed."""
     report: Any = yield
     cloud = getattr(item, "funcargs", {}).get("cloud")
-    if report.when == "call" and report.failed and isinstance(cloud, Cloud):
+    if report.failed and isinstance(cloud, Cloud):
         for path in sorted([*cloud.state.glob("vms/*/serial*"), *cloud.state.glob("logs/*")]):
             if path.is_file():
                 text = path.read_bytes()[-6000:].decode(errors="replace")

@@ -23,7 +23,7 @@ from skerry.host.storage.qcow2 import Qcow2Storage
 from skerry.hostspec import DiskSpec
 from skerry.imagebuilder import build, default_cache
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(2400)
 
 DISK_BYTES = 8 << 30
 MAC = "52:54:00:12:34:56"

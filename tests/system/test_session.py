@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from tests.system.cloud import AZ, SDK, SKERRY, SSH_OPTIONS, Cloud, Failed, until
 
-pytestmark = pytest.mark.timeout(1200)
+pytestmark = pytest.mark.timeout(2400)
 
 VM = "-g demo -n web"
 

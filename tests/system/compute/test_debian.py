@@ -32,7 +32,7 @@ from skerry.imagebuilder import build, default_cache
 
 pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="needs root, as Skerry's default mode does"),
-    pytest.mark.timeout(1200),
+    pytest.mark.timeout(2400),
 ]
 
 LIMIT = 600.0
