@@ -93,11 +93,9 @@ class TemplateStarts:
         self._templates.close()
 
     def _doubt(self, template: Template) -> None:
-        """A VM could not continue from it. If its files were damaged it is gone, and made anew once a VM wants it."""
+        """A VM could not continue from it. If its files were damaged it is gone, and made anew once the VM is ready."""
         if self._templates.find(template.key) == template:
             self._workshop.check(template)
-        else:
-            self._workshop.anew(template.key)
 
     def _is_new(self, vm: VmSpec) -> bool:
         """Whether nobody has used the VM yet: its disk was never written to, or only by a warm start cut short."""

@@ -46,14 +46,14 @@ class Key(msgspec.Struct, frozen=True):
 
 
 class Template(msgspec.Struct, frozen=True):
-    """A template as its file describes it. `checksums`: CRC-32 of the memory's and the state's file."""
+    """A template as its file describes it. `checksums`: CRC-32 of the memory's, the state's and the disk's file."""
 
     id: str
     key: Key
     mac: str
     disk_bytes: int
     made: float
-    checksums: tuple[int, int]
+    checksums: tuple[int, int, int]
 
 
 class Templates:
@@ -101,13 +101,14 @@ class Templates:
         path = self.folder / template.id
         with self._lock:
             try:
+                memory, state, disk = template.checksums
                 if template.id not in self._memory:
                     self._make_room(_blocks(path / RAM))
-                    checksum, _ = template.checksums
-                    self._memory[template.id] = load(path / RAM, template.key.memory_bytes, checksum)
+                    _check(path / DISK, disk)
+                    self._memory[template.id] = load(path / RAM, template.key.memory_bytes, memory)
                 self._memory[template.id] = self._memory.pop(template.id)  # the most recently used one from now on
-                if crc(path / STATE) != template.checksums[1]:
-                    raise HostError(f"{path / STATE} is damaged")
+                _check(path / STATE, state)
+                read_qcow2(path / DISK)
                 with suppress(FileNotFoundError):  # on trial
                     os.utime(path / DETAILS)
                 return os.dup(self._memory[template.id]), os.open(path / STATE, os.O_RDONLY | os.O_CLOEXEC)
@@ -125,7 +126,7 @@ class Templates:
             mac=mac,
             disk_bytes=read_qcow2(making / DISK).virtual_size,
             made=time.time(),
-            checksums=(crc(making / RAM), crc(making / STATE)),
+            checksums=(crc(making / RAM), crc(making / STATE), crc(making / DISK)),
         )
         for name in (RAM, STATE, DISK):
             sync(making / name)
@@ -160,10 +161,8 @@ class Templates:
     def sweep(self) -> None:
         """Remove what nothing needs: unfinished ones with their guests, and dropped ones that no disk is on."""
         self.end_unfinished()
-        used = set(self._used())
         for path in self.folder.iterdir():
-            unfinished = path.name.startswith(".")
-            if unfinished or (not (path / DETAILS).exists() and path.name not in used):
+            if path.name.startswith(".") or not ((path / DETAILS).exists() or self._used(path.name)):
                 shutil.rmtree(path, ignore_errors=True)
 
     def end_unfinished(self) -> None:
@@ -197,7 +196,8 @@ class Templates:
             try:
                 yield msgspec.json.decode(path.read_bytes(), type=Template)
             except (OSError, msgspec.DecodeError) as error:
-                log.warning("not a template", path=str(path), error=str(error))
+                with self._lock:
+                    self._drop(path.parent.name, f"{path} can't be read: {error}")
 
     def _keep_few(self, newest: Template) -> None:
         """One per key, and no more than the disk's limit."""
@@ -217,14 +217,21 @@ class Templates:
         for name in (DETAILS, RAM, STATE):
             with suppress(FileNotFoundError):
                 (path / name).unlink()
-        if identifier not in self._used():
+        if not self._used(identifier):
             shutil.rmtree(path, ignore_errors=True)
 
-    def _used(self) -> Iterator[str]:
-        """Ids of the templates that disks are overlays of."""
-        for path in chains.overlays(self.folder.parent):
-            if path.parent.parent.name == chains.TEMPLATES:
-                yield path.parent.name
+    def _used(self, identifier: str) -> bool:
+        """Whether a disk is an overlay of the template's; so too where a disk can't be read, and nobody knows."""
+        try:
+            return (self.folder / identifier / DISK).absolute() in chains.overlays(self.folder.parent)
+        except HostError as error:
+            log.warning("a template's disk is kept: other disks may be on it", template=identifier, error=str(error))
+            return True
+
+
+def _check(path: Path, checksum: int) -> None:
+    if crc(path) != checksum:
+        raise HostError(f"{path} is damaged")
 
 
 def _blocks(path: Path) -> int:

@@ -36,6 +36,10 @@ START_SECONDS = 120.0  # for which a VM that starts is given way
 PAUSE_SECONDS = 0.5
 
 
+class MemoryShort(HostError):
+    """There isn't enough memory for a template now."""
+
+
 class Workshop:
     """One per host. `changed` is called from its thread when an order was carried out."""
 
@@ -46,7 +50,7 @@ class Workshop:
         self._templates, self._compute, self._network, self._storage = templates, compute, network, storage
         self._setting = setting
         self._work: SimpleQueue[Callable[[], object] | None] = SimpleQueue()
-        self._tried: set[Key] = set()
+        self._failed: set[Key] = set()
         self._orders: dict[str, TemplateObserved] = {}
         self._file = templates.folder.with_name("templates.json")
         self._carried_out = _read(self._file)
@@ -60,12 +64,8 @@ class Workshop:
 
     def want(self, key: Key, disk_bytes: int) -> None:
         """Make a template unless there is one, or it was tried before and could not be made. Returns at once."""
-        with self._lock:
-            if key in self._tried:
-                return
-            self._tried.add(key)
-        if self._templates.find(key) is None:
-            self._work.put(partial(self._attempt, key, disk_bytes))
+        if key not in self._failed and self._templates.find(key) is None:
+            self._work.put(partial(self._want, key, disk_bytes))
 
     def order(self, specs: Sequence[TemplateSpec]) -> None:
         """Carry out each order once. Returns at once, cheap to repeat."""
@@ -80,11 +80,6 @@ class Workshop:
     def check(self, template: Template) -> None:
         """A clone of it failed: try one that is nobody's, and make the template anew if that fails too."""
         self._work.put(partial(self._check, template))
-
-    def anew(self, key: Key) -> None:
-        """Its template is gone: let `want` make another."""
-        with self._lock:
-            self._tried.discard(key)
 
     def give_way(self, vm: str) -> None:
         """A user's VM is starting: begin nothing until it has started."""
@@ -138,14 +133,23 @@ class Workshop:
         with self._lock:
             return any(until > time.monotonic() for until in self._starting.values())
 
+    def _want(self, key: Key, disk_bytes: int) -> None:
+        if key not in self._failed and self._templates.find(key) is None:
+            self._attempt(key, disk_bytes)
+
     def _attempt(self, key: Key, disk_bytes: int) -> str:
         """Make a template. Why there is none, or nothing."""
         try:
             self._make(key, disk_bytes)
+        except MemoryShort as error:  # another time there may be more
+            log.info("no template is made", image=key.image, reason=str(error))
+            return str(error)
         except HostError as error:
+            self._failed.add(key)
             log.warning("no template was made; VMs like it start cold", image=key.image, error=str(error))
             return str(error)
         except Exception as error:
+            self._failed.add(key)
             log.exception("no template was made; VMs like it start cold", image=key.image)
             return f"{type(error).__name__}: {error}"
         return ""
@@ -153,8 +157,7 @@ class Workshop:
     def _make(self, key: Key, disk_bytes: int) -> None:
         free, needed = available_memory(), key.memory_bytes + SPARE_BYTES
         if free < needed:
-            self.anew(key)  # another time there may be more
-            raise HostError(f"memory is short: {needed >> 20} MiB are needed and {free >> 20} MiB are free")
+            raise MemoryShort(f"memory is short: {needed >> 20} MiB are needed and {free >> 20} MiB are free")
         image = self._storage.library.path(key.image)
         with self._maker() as maker:
             template = maker.make(key, image, disk_bytes)
@@ -162,8 +165,6 @@ class Workshop:
 
     def _carry_out(self, spec: TemplateSpec) -> None:
         key = Key(spec.image, spec.vcpus, spec.memory_bytes, spec.firmware, self._setting)
-        with self._lock:
-            self._tried.add(key)
         why = "" if self._templates.find(key) else self._attempt(key, spec.disk_bytes)
         with self._lock:
             self._orders[spec.id] = _observed(spec, "failed" if why else "ready", why)

@@ -97,7 +97,7 @@ def test_what_differs_in_anything_finds_none(templates: Templates, other: Key) -
     assert templates.find(other) is None
 
 
-@pytest.mark.parametrize("name", [RAM, STATE])
+@pytest.mark.parametrize("name", [RAM, STATE, DISK])
 @pytest.mark.parametrize("damage", ["changed", "short", "gone"])
 def test_a_damaged_one_is_dropped(templates: Templates, name: str, damage: str) -> None:
     template = make(templates)
@@ -111,7 +111,24 @@ def test_a_damaged_one_is_dropped(templates: Templates, name: str, damage: str) 
     with pytest.raises(HostError, match=template.id):
         templates.open(template)
     assert templates.find(KEY) is None
+    if name != DISK:  # nobody knows then who is on it
+        assert not (templates.folder / template.id).exists()
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b'{"id": 7}'])
+def test_one_whose_description_is_damaged_is_dropped(templates: Templates, damage: bytes) -> None:
+    template = make(templates)
+    (templates.folder / template.id / DETAILS).write_bytes(damage)
+    assert templates.find(KEY) is None
     assert not (templates.folder / template.id).exists()
+
+
+def test_those_of_another_setting_are_dropped(templates: Templates) -> None:
+    template = make(templates)
+    templates.keep_only(KEY.setting)
+    assert templates.find(KEY) == template
+    templates.keep_only("another QEMU")
+    assert not templates.list()
 
 
 def test_a_newer_one_takes_the_older_one_s_place(templates: Templates) -> None:
