@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from tests.api.client import Answer, Arm
 
+from skerry.hostspec import DiskSpec
+
 COMPUTE = "resourceGroups/rg/providers/Microsoft.Compute"
 COLLECTION = f"{COMPUTE}/restorePointCollections/kept"
 POINT = f"{COLLECTION}/restorePoints/one"
@@ -45,6 +47,13 @@ def _fork_body(arm: Arm, nic: str = "second-nic", **properties: Any) -> dict[str
 def _checkpoints(arm: Arm) -> list[str]:
     with arm.control.store.read() as work:
         return [checkpoint.id for checkpoint in work.hosts.spec("local").checkpoints]
+
+
+def _reported(arm: Arm) -> bool:
+    """Whether the host says that it has the one checkpoint."""
+    (checkpoint,) = _checkpoints(arm)
+    with arm.control.store.read() as work:
+        return work.hosts.checkpoint("local", checkpoint) is not None
 
 
 def test_a_collection_is_of_one_vm(arm: Arm) -> None:
@@ -450,6 +459,22 @@ def test_a_point_without_memory_is_no_image(arm: Arm) -> None:
     assert (answer.status, answer.code) == (400, "InvalidParameter")
     assert "skerry.memory=on" in answer.message
     assert arm.get(FORK).status == 404
+
+
+@on_sqlite
+def test_a_point_that_its_host_has_lost_is_never_made_again(arm: Arm) -> None:
+    _point(arm, memory=True)
+    arm.host.checkpoints._made.clear()
+    arm.host.agent._checkpointing._seen = {}
+    with arm.control.store.write() as work:  # any change of the spec makes the agent report
+        work.hosts.put("local", DiskSpec("0" * 32, 1 << 30, present=False))
+    _until(lambda: not _reported(arm))
+    assert arm.post(f"{POINT}/restore").code == "RestorePointLost"
+    assert arm.put(FORK, _fork_body(arm)).code == "RestorePointLost"
+    assert [verb for verb, _ in arm.host.checkpoints.calls] == ["make"]
+    with arm.control.store.write() as work:
+        work.hosts.drop("local", "disk", "0" * 32)
+    arm.done(arm.delete(POINT))
 
 
 @on_sqlite

@@ -97,8 +97,8 @@ class DiskSpec(Struct, frozen=True):
 class CheckpointSpec(Struct, frozen=True):
     """A checkpoint of the VM `vm`: what `disks` hold at one moment and, with `memory`, the running machine.
 
-    `id` is opaque, hex, safe as a file name. Made once, from the VM as it is then. `present=False` removes it; what its
-    disks hold stays as long as another disk is made of it.
+    `id` is opaque, hex, safe as a file name. Made once, from the VM as it is then; `made`: it was, and isn't
+    again if it is lost. `present=False` removes it; what its disks hold stays as long as another disk is made of it.
     """
 
     id: str
@@ -106,6 +106,7 @@ class CheckpointSpec(Struct, frozen=True):
     disks: tuple[str, ...]
     memory: bool
     present: bool = True
+    made: bool = False
 
 
 class DiskAttachment(Struct, frozen=True):

@@ -72,7 +72,8 @@ class Checkpointing:
             self._seen = {known.id: known for known in self._driver.checkpoints()}
 
     def _is_due(self, wanted: CheckpointSpec) -> bool:
-        return wanted.present != (wanted.id in self._seen)
+        here = wanted.id in self._seen
+        return not here and not wanted.made if wanted.present else here
 
     def _is_still(self, wanted: CheckpointSpec, spec: HostSpec) -> bool:
         """Whether nothing else works on the VM or its disks, another of its checkpoints included."""

@@ -9,7 +9,7 @@ from skerry.arm.descriptor import PutContext
 from skerry.arm.errors import BadRequest, Conflict
 from skerry.arm.ids import parse_id
 from skerry.arm.locations import normalise
-from skerry.store import ResourceRow
+from skerry.store import ResourceRow, UnitOfWork
 
 COLLECTION = "Microsoft.Compute/restorePointCollections"
 POINT = f"{COLLECTION}/restorePoints"
@@ -67,12 +67,20 @@ def find_disk(context: PutContext[Any], text: str, target: str) -> tuple[Resourc
             "resource exists, and that both resources are in the same region.",
             target=target,
         )
-    check_made(row, target)
+    check_made(context.work, row, target)
     return row, next(disk for disk in checkpoint_of(row).disks if disk.name.lower() == found.name.lower())
 
 
-def check_made(point: ResourceRow, target: str) -> None:
+def check_made(work: UnitOfWork, point: ResourceRow, target: str) -> None:
     """Raises Conflict for a restore point that isn't there yet, or no more."""
+    kept = checkpoint_of(point)
+    seen = work.hosts.checkpoint(kept.host, kept.id)
+    if point.state == "Succeeded" and (seen is None or not seen.ready):
+        raise Conflict(
+            "RestorePointLost",
+            f"What restore point {point.id} kept is not on its host ({kept.host}) any more. Delete the restore point.",
+            target=target,
+        )
     if point.state != "Succeeded":
         raise Conflict(
             "ReferencedResourceNotProvisioned",

@@ -34,7 +34,8 @@ MEMORY_TAG = "skerry.memory"
 def spec_of(row: ResourceRow, *, present: bool = True) -> CheckpointSpec:
     """What the host should have of this restore point."""
     kept = checkpoint_of(row)
-    return CheckpointSpec(kept.id, kept.vm, tuple(disk.disk for disk in kept.disks), kept.memory, present)
+    made = present and row.state == "Succeeded"
+    return CheckpointSpec(kept.id, kept.vm, tuple(disk.disk for disk in kept.disks), kept.memory, present, made)
 
 
 def source_of(work: UnitOfWork, point: ResourceRow) -> tuple[str, ResourceRow | None]:

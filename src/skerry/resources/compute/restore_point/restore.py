@@ -13,7 +13,7 @@ from skerry.store import Link, ResourceRow, UnitOfWork
 def restore(context: ActionContext) -> Result:
     """Check that the VM can be put back, and begin to."""
     point, work = context.resource, context.work
-    check_made(point, "restorePoint")
+    check_made(work, point, "restorePoint")
     kept, vm = checkpoint_of(point), _vm(context, point)
     _check_state(vm)
     _check_hardware(work, kept, vm)

@@ -53,6 +53,7 @@ def _made(context: StepContext, kept: Checkpoint, seen: CheckpointObserved) -> O
     )
     set_body(context.row, body)
     context.work.resources.save(context.row)
+    context.work.hosts.put(kept.host, spec_of(context.row))
     return Done()
 
 

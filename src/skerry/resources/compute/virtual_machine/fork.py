@@ -27,7 +27,7 @@ def is_restore_point(text: str) -> bool:
 def fork(context: PutContext[VirtualMachine], text: str, disk: OsDisk) -> ResourceRow:
     """Check that the VM can go on from the restore point; the row of its OS disk, made. Raises ArmError."""
     point = context.refer(text, POINT, "fork", target=_TARGET)
-    check_made(point, _TARGET)
+    check_made(context.work, point, _TARGET)
     kept = checkpoint_of(point)
     _check(context, point, kept, disk)
     context.new.properties.os_profile = _os_profile(context, point)
