@@ -26,22 +26,25 @@ from skerry.host.warm.templates import DISK, RAM, STATE, Key, Template, Template
 from skerry.hostspec import DiskAttachment, Provisioning, VmSpec
 
 MAC = "02:00:00:00:00:01"
-NICENESS = 19
-CONNECT_SECONDS, BOOT_SECONDS, AGENT_SECONDS, PREPARE_SECONDS = 30.0, 600.0, 60.0, 300.0
+CONNECT_SECONDS, BOOT_SECONDS, AGENT_SECONDS, PREPARE_SECONDS = 30.0, 1800.0, 60.0, 600.0
 
 
 @dataclass(frozen=True)
 class Maker:
-    """Makes templates with one QEMU and machine type. `tap` leads nowhere and stays the caller's."""
+    """Makes templates with one QEMU and machine type. `tap` leads nowhere and stays the caller's.
+
+    `niceness`: 0 to 19, by how much its guests stand back behind other processes.
+    """
 
     templates: Templates
     setting: Setting
     machine: str
     loop: Loop
     tap: int
+    niceness: int
 
     def make(self, key: Key, image: Path, disk_bytes: int) -> Template:
-        """Make a template for `key` on the image file `image`; takes a boot, at the lowest priority.
+        """Make a template for `key` on the image file `image`; takes a boot.
 
         Raises HostError; nothing is left then.
         """
@@ -111,7 +114,7 @@ class Maker:
 
         vm = _nobody(folder.name.lstrip("."), key)
         disk = DiskFile(str(folder / DISK), "qcow2", backing=tuple((path, "qcow2") for path in below))
-        setting = replace(self.setting, niceness=NICENESS)
+        setting = replace(self.setting, niceness=self.niceness)
         launched = launch(setting, self.machine, folder, vm, disks=[disk], taps=[self.tap], memory=memory)
         # The event is also for a guest that is gone: then nothing answers.
         monitor = Monitor(self.loop, on_event, agent_runs.set)

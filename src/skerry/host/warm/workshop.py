@@ -34,6 +34,7 @@ log = structlog.get_logger()
 SPARE_BYTES = 512 << 20  # of memory that must stay free beside a template in the making
 START_SECONDS = 120.0  # for which a VM that starts is given way
 PAUSE_SECONDS = 0.5
+IN_BACKGROUND, ORDERED = 19, 5  # niceness: somebody waits for what was ordered
 
 
 class MemoryShort(HostError):
@@ -135,12 +136,12 @@ class Workshop:
 
     def _want(self, key: Key, disk_bytes: int) -> None:
         if key not in self._failed and self._templates.find(key) is None:
-            self._attempt(key, disk_bytes)
+            self._attempt(key, disk_bytes, IN_BACKGROUND)
 
-    def _attempt(self, key: Key, disk_bytes: int) -> str:
+    def _attempt(self, key: Key, disk_bytes: int, niceness: int) -> str:
         """Make a template. Why there is none, or nothing."""
         try:
-            self._make(key, disk_bytes)
+            self._make(key, disk_bytes, niceness)
         except MemoryShort as error:  # another time there may be more
             log.info("no template is made", image=key.image, reason=str(error))
             return str(error)
@@ -154,18 +155,18 @@ class Workshop:
             return f"{type(error).__name__}: {error}"
         return ""
 
-    def _make(self, key: Key, disk_bytes: int) -> None:
+    def _make(self, key: Key, disk_bytes: int, niceness: int) -> None:
         free, needed = available_memory(), key.memory_bytes + SPARE_BYTES
         if free < needed:
             raise MemoryShort(f"memory is short: {needed >> 20} MiB are needed and {free >> 20} MiB are free")
         image = self._storage.library.path(key.image)
-        with self._maker() as maker:
+        with self._maker(niceness) as maker:
             template = maker.make(key, image, disk_bytes)
         log.info("template made", template=template.id, image=key.image, vcpus=key.vcpus, memory=key.memory_bytes)
 
     def _carry_out(self, spec: TemplateSpec) -> None:
         key = Key(spec.image, spec.vcpus, spec.memory_bytes, spec.firmware, self._setting)
-        why = "" if self._templates.find(key) else self._attempt(key, spec.disk_bytes)
+        why = "" if self._templates.find(key) else self._attempt(key, spec.disk_bytes, ORDERED)
         with self._lock:
             self._orders[spec.id] = _observed(spec, "failed" if why else "ready", why)
             self._carried_out[spec.id] = spec.order
@@ -177,18 +178,18 @@ class Workshop:
         if self._templates.find(template.key) != template:
             return
         try:
-            with self._maker() as maker:
+            with self._maker(IN_BACKGROUND) as maker:
                 maker.check(template)
             log.info("a template was checked and is kept", template=template.id)
         except HostError as error:
             log.warning("a template was checked, dropped, and is made anew", template=template.id, error=str(error))
-            self._attempt(template.key, template.disk_bytes)
+            self._attempt(template.key, template.disk_bytes, IN_BACKGROUND)
 
     @contextmanager
-    def _maker(self) -> Iterator[Maker]:
+    def _maker(self, niceness: int) -> Iterator[Maker]:
         compute, tap = self._compute, self._network.idle_tap()
         try:
-            yield Maker(self._templates, compute.setting, compute.machine_type, compute.loop, tap)
+            yield Maker(self._templates, compute.setting, compute.machine_type, compute.loop, tap, niceness)
         finally:
             os.close(tap)
 
