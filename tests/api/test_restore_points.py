@@ -277,7 +277,7 @@ def test_a_vm_is_put_back(arm: Arm) -> None:
     assert answer.status == 202
     arm.done(answer)
     spec = arm.spec(VM)
-    assert [spec.restore_from, spec.restore_generation] == [_checkpoints(arm)[0], 1]
+    assert (spec.restore_from, spec.restore_generation) == (None, 1)  # it was: never again
     assert ("put_back", spec.id) in arm.host.checkpoints.calls
     assert arm.power(VM) == "running"
     arm.done(arm.post(f"{POINT}/restore"))
@@ -491,3 +491,39 @@ def test_the_activity_log_tells(arm: Arm) -> None:
         for event in arm.get(path).body["value"]
     }
     assert events == {(name, status) for name in ("write", "restore/action") for status in ("Accepted", "Succeeded")}
+
+
+@on_sqlite
+def test_a_template_keeps_and_forks(arm: Arm) -> None:
+    arm.vm(arm.group())
+    fork = arm.vm_body(arm.nic("resourceGroups/rg", "second-nic"))
+    fork["properties"].pop("osProfile")
+    names = "'Microsoft.Compute/restorePointCollections/restorePoints', 'kept', 'one'"
+    fork["properties"]["storageProfile"]["imageReference"] = {"id": f"[resourceId({names})]"}
+    kept = {"location": "local", "properties": {"source": {"id": _id(arm, VM)}}, "tags": {"skerry.memory": "on"}}
+    resources = [
+        {"type": "Microsoft.Compute/restorePointCollections", "name": "kept", **kept},
+        {
+            "type": "Microsoft.Compute/restorePointCollections/restorePoints",
+            "name": "kept/one",
+            "properties": {},
+            "dependsOn": ["kept"],
+        },
+        {
+            "type": "Microsoft.Compute/virtualMachines",
+            "name": "second",
+            "dependsOn": [f"[resourceId({names})]"],
+            **fork,
+        },
+    ]
+    template = {
+        "$schema": "https://schema.management.azure.com/schemas/2019-04-01/deploymentTemplate.json#",
+        "contentVersion": "1.0.0.0",
+        "resources": [{"apiVersion": "2025-04-01", **resource} for resource in resources],
+    }
+    body = {"properties": {"mode": "Incremental", "template": template}}
+    path = "resourceGroups/rg/providers/Microsoft.Resources/deployments/forks"
+    for _ in range(2):  # the same again changes nothing
+        arm.done(arm.put(path, body))
+        assert arm.power(FORK) == "running"
+    assert [verb for verb, _ in arm.host.checkpoints.calls] == ["make", "fork"]

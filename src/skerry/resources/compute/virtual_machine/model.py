@@ -6,8 +6,8 @@
 `custom_data`, `user_data`, `provisioned` (the guest has reported Ready), `unmade` (its creation has not
 succeeded yet: the same PUT tries again), `given` (fingerprints of the secrets in the PUT), `warm` (it may continue
 from a template), `fork` (the restore point and the checkpoint from whose memory it is to go on, until it has),
-`restore` (the checkpoint that it was last put back to, and the number of that order), `restores` (the highest such
-number that was ever used), `restoring` (the restore point that it is being put back to).
+`restore` (the checkpoint that it is being put back to, and the number of the last such order), `restores` (the highest
+number that an order had), `restoring` (the restore point that it is being put back to).
 """
 
 import json

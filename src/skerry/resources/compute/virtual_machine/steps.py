@@ -350,6 +350,8 @@ def _await_restored(context: StepContext) -> Outcome:
             )
         return Nap(1, _host(context))
     _end_restore(context)
+    # A host that loses its record of the VM must not put it back once more.
+    _order(context, restore={"checkpoint": None, "generation": private["restore"]["generation"]})
     return _finish_started(context, seen) if runs else _finish(context)
 
 
