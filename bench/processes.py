@@ -4,6 +4,7 @@ import os
 import resource
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -58,9 +59,8 @@ def run(
 
 
 def cpu_seconds(pid: int) -> float:
-    """User and system time that a live process with all its threads has used; counted in steps of 1/TICKS."""
-    user, system = _stat(pid)[11:13]
-    return (int(user) + int(system)) / TICKS
+    """User and system time that a live process and its live children have used; counted in steps of 1/TICKS."""
+    return sum(int(ticks) for one in _family(pid) for ticks in _stat(one)[11:13]) / TICKS
 
 
 def started(pid: int) -> float:
@@ -69,10 +69,12 @@ def started(pid: int) -> float:
 
 
 def memory(pid: int) -> Memory:
-    """What a live process holds."""
-    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
-    kib = {name: int(value.split()[0]) for name, _, value in (line.partition(":") for line in lines)}
-    return Memory(kib["Rss"] * 1024, kib["Pss"] * 1024)
+    """What a live process and its live children hold."""
+    held = Counter[str]()
+    for one in _family(pid):
+        lines = Path(f"/proc/{one}/smaps_rollup").read_text().splitlines()[1:]
+        held.update({name: int(value.split()[0]) for name, _, value in (line.partition(":") for line in lines)})
+    return Memory(held["Rss"] * 1024, held["Pss"] * 1024)
 
 
 def processes_with(text: str) -> list[int]:
@@ -98,6 +100,15 @@ def end(process: subprocess.Popen[bytes], seconds: float = 10) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+
+
+def _family(pid: int) -> list[int]:
+    """A process and its children."""
+    found = [pid]
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            found += [int(folder.name)] if int(_stat(int(folder.name))[1]) == pid else []
+    return found
 
 
 def _children_cpu() -> float:

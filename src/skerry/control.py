@@ -41,6 +41,7 @@ class ControlPlane:
         self, database: str | Path, installation: Installation, gateway: HostGateway, copies: Path | None = None
     ) -> None:
         prepare(database, installation.subscription, copies)
+        self.database = database
         self.store = Store(database)
         self.service = ResourceService(build_registry(), installation, gateway)
         idle = POLL_SECONDS if self.store.shared else LONGEST_NAP

@@ -1,5 +1,7 @@
 """One Skerry on one state folder: takes the folder and the port, puts all parts together, serves until SIGTERM."""
 
+import asyncio
+import errno
 import fcntl
 import gc
 import json
@@ -9,31 +11,31 @@ import secrets
 import signal
 import socket
 import sys
-import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import structlog
-import uvicorn
+import uvloop
 from starlette.types import ASGIApp
 
 from skerry import __version__, logs
-from skerry.arm.app import Authenticate
-from skerry.arm.errors import ArmError
 from skerry.arm.secrets import Secrets
 from skerry.arm.service import Installation
+from skerry.authentication import authenticator
 from skerry.control import ControlPlane
+from skerry.front import NAMES, SWITCH_SECONDS
+from skerry.front.keeper import FrontFailed, Keeper
+from skerry.front.wire import Start
 from skerry.host.agent import Agent
 from skerry.host.factory import WarmOptions, real_agent
 from skerry.host.fleet import Fleet
 from skerry.hostspec import HostSpec, Observed
 from skerry.hostspec.client import SpecSource
-from skerry.identity import Identity, TokenError, ensure_tls
+from skerry.identity import Identity, ensure_tls
 from skerry.identity import routes as identity_routes
 from skerry.identity.files import write
-from skerry.identity.principals import Principal
-from skerry.identity.tls import TlsFiles
 from skerry.links import open_routes
 from skerry.options import Options
 from skerry.resources.compute.catalogue.images import alias_document
@@ -44,13 +46,8 @@ from skerry.store.migrate import NewerState, OtherInstallation
 log = structlog.get_logger()
 
 ADDRESSES = ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"))
-NAMES = ("localhost", "127.0.0.1", "::1")
-SWITCH_SECONDS = 0.0005
-TLS_CHECK_SECONDS = 12 * 3600.0
-# How long a thread computes while another waits. A writer lets go of the interpreter at each statement: with Python's
-# 5 ms it would wait so long for the event loop after each.
-SWITCH_SECONDS = 0.0005
 FOLDER_CHECK_SECONDS = 2.0
+BIND_TRIALS = 10
 
 
 class StartError(Exception):
@@ -70,22 +67,6 @@ class _Gateway:
         return self.agent.serial_log(vm) if self.agent else None
 
 
-class _Server(uvicorn.Server):
-    """Tells when it serves."""
-
-    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._on_ready = on_ready
-        self.lost_folder = False
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets=sockets)
-        self._on_ready()
-        # All that is loaded stays: a full collection would go through it each time and stop every request for 50 ms.
-        gc.collect()
-        gc.freeze()
-
-
 def serve(state: Path, options: Options, on_ready: Callable[[], None]) -> None:
     """Serve until SIGTERM or SIGINT. Guests run on unless STATE/stop.json says otherwise.
 
@@ -101,7 +82,9 @@ def serve(state: Path, options: Options, on_ready: Callable[[], None]) -> None:
         stack.enter_context(_lock(state))
         (state / "stop.json").unlink(missing_ok=True)
         sockets = [stack.enter_context(listener) for listener in _listen(options.port)]
-        tls = ensure_tls(state, NAMES)
+        keeper = Keeper(sockets)
+        stack.callback(keeper.close)
+        ensure_tls(state, NAMES)
         identity = Identity.load(state, f"https://localhost:{options.port}")
         control, agent = _assemble(state, identity, options)
         stack.callback(control.stop)
@@ -115,8 +98,17 @@ def serve(state: Path, options: Options, on_ready: Callable[[], None]) -> None:
         def ready() -> None:
             on_ready()
             log.info("serving", port=options.port, version=__version__, pid=os.getpid())
+            # All that is loaded stays: a full collection would go through it each time and stop everything for 50 ms.
+            gc.collect()
+            gc.freeze()
 
-        _run(state, _application(control, identity), tls, sockets, ready)
+        start = Start(str(state), str(control.database), identity.base_url, sys.stdout.isatty())
+        run = keeper.run(_application(control, identity), start, control.metrics.request, ready)
+        try:
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                runner.run(_run(state, keeper, run))
+        except FrontFailed as error:
+            raise StartError(f"{error} Its output says why.") from error
         log.info("stopping")
 
 
@@ -172,7 +164,7 @@ def _listen(port: int) -> list[socket.socket]:
         if family == socket.AF_INET6:
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         try:
-            listener.bind((address, port))
+            _bind(listener, address, port)
         except OSError as error:
             listener.close()
             if family == socket.AF_INET6 and not isinstance(error, PermissionError) and error.errno == 99:
@@ -183,6 +175,19 @@ def _listen(port: int) -> list[socket.socket]:
             ) from error
         found.append(listener)
     return found
+
+
+def _bind(listener: socket.socket, address: str, port: int) -> None:
+    """Bind; the front of a Skerry that was killed just now has the port for a moment yet."""
+    for _ in range(BIND_TRIALS):
+        try:
+            listener.bind((address, port))
+            return
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+            time.sleep(0.1)
+    listener.bind((address, port))
 
 
 def _assemble(state: Path, identity: Identity, options: Options) -> tuple[ControlPlane, Agent | Fleet | None]:
@@ -242,80 +247,44 @@ def _application(control: ControlPlane, identity: Identity) -> ASGIApp:
     )
 
 
-def _run(state: Path, app: ASGIApp, tls: TlsFiles, sockets: list[socket.socket], on_ready: Callable[[], None]) -> None:
-    config = uvicorn.Config(
-        app,
-        loop="uvloop",
-        http="httptools",
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,  # nobody stands between: no client says for another where it comes from
-        timeout_keep_alive=75,
-        timeout_graceful_shutdown=5,
-        ssl_certfile=tls.cert,
-        ssl_keyfile=tls.key,
-    )
-    # uvicorn raises the signal that stopped it once more when it is done: the default would end us before the clean-up.
+async def _run(state: Path, keeper: Keeper, serving: Awaitable[None]) -> None:
+    """Serve until SIGTERM or SIGINT, or until the state folder is gone. Raises StateLost."""
+    loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda _number, _frame: None)
-    # A thread that computes keeps the event loop waiting this long at most each time that it needs the interpreter.
-    sys.setswitchinterval(SWITCH_SECONDS)
-    stopped, server = threading.Event(), _Server(config, on_ready)
-    threading.Thread(target=_renew, args=(state, config, stopped), name="tls", daemon=True).start()
-    threading.Thread(target=_watch_folder, args=(state, server, stopped), name="state-folder", daemon=True).start()
+        loop.add_signal_handler(number, keeper.stop)
+    watch = loop.create_task(_folder_lost(state, keeper))
     try:
-        server.run(sockets=sockets)
+        await serving
     finally:
-        stopped.set()
-    if server.lost_folder:
-        raise StateLost(
-            f"The state folder {state} was removed or replaced under the running Skerry, which has stopped: nothing it "
-            "promised would have been kept. Guests that ran go on with what they have open. Bring the folder back from "
-            "a copy and start Skerry again, or end them with `skerry down`."
-        )
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+            signal.signal(number, lambda _number, _frame: None)  # what is to be cleaned up is cleaned up
+    if watch.done():
+        watch.result()
+    watch.cancel()
 
 
-def _watch_folder(state: Path, server: _Server, stopped: threading.Event) -> None:
-    """Stop serving once the folder isn't the one that is locked."""
+async def _folder_lost(state: Path, keeper: Keeper) -> None:
+    """Stop serving once the folder isn't the one that is locked. Raises StateLost then."""
     lock = (state / "lock").stat().st_ino
-    while not stopped.wait(FOLDER_CHECK_SECONDS):
-        try:
-            same = (state / "lock").stat().st_ino == lock
-        except FileNotFoundError:
-            same = False
-        except OSError:
-            continue  # a file system that fails now and then isn't gone
-        if not same:
-            log.critical("the state folder is gone; stopping", state=str(state))
-            server.lost_folder = server.should_exit = True
-            return
+    while await asyncio.to_thread(_is_same, state / "lock", lock):
+        await asyncio.sleep(FOLDER_CHECK_SECONDS)
+    log.critical("the state folder is gone; stopping", state=str(state))
+    keeper.stop()
+    raise StateLost(
+        f"The state folder {state} was removed or replaced under the running Skerry, which has stopped: nothing it "
+        "promised would have been kept. Guests that ran go on with what they have open. Bring the folder back from "
+        "a copy and start Skerry again, or end them with `skerry down`."
+    )
 
 
-def authenticator(identity: Identity) -> Authenticate:
-    """Checks an Authorization header; ARM's 401 for one that doesn't hold."""
-
-    def authenticate(header: str | None) -> Principal:
-        try:
-            return identity.verify(header)
-        except TokenError as error:
-            challenge = {"WWW-Authenticate": error.challenge(identity.authority)}
-            raise ArmError(error.code, str(error), status=401, headers=challenge) from error
-
-    return authenticate
-
-
-def _renew(state: Path, config: uvicorn.Config, stopped: threading.Event) -> None:
-    """Renew the certificate before it ends, also while serving."""
-    while not stopped.wait(TLS_CHECK_SECONDS):
-        try:
-            files = ensure_tls(state, NAMES)
-            if config.ssl is not None:
-                config.ssl.load_cert_chain(files.cert, files.key)
-        except Exception:
-            log.exception("the certificate could not be renewed; trying again later")
+def _is_same(path: Path, number: int) -> bool:
+    try:
+        return path.stat().st_ino == number
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True  # a file system that fails now and then isn't gone
 
 
 def _keep_vms(state: Path) -> bool:

@@ -12,13 +12,13 @@ from tests.consistent import consistent
 
 from skerry.arm.secrets import Secrets
 from skerry.arm.service import Installation
+from skerry.authentication import authenticator
 from skerry.control import ControlPlane
 from skerry.host.agent import Agent
 from skerry.identity import Identity
 from skerry.identity import routes as identity_routes
 from skerry.links import open_routes
 from skerry.resources.compute.catalogue.images import alias_document
-from skerry.server import authenticator
 
 
 class Gateway:

@@ -5,10 +5,10 @@ from pathlib import Path
 from starlette.testclient import TestClient
 from tests.api.client import BASE, Arm
 
+from skerry.authentication import authenticator
 from skerry.backup import backup, restore
 from skerry.control import ControlPlane
 from skerry.identity import Identity
-from skerry.server import authenticator
 
 
 def test_a_restored_installation_serves_the_same_resources(

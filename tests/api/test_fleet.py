@@ -13,11 +13,11 @@ from tests.api.client import BASE, Arm
 
 from skerry.arm.secrets import Secrets
 from skerry.arm.service import Installation
+from skerry.authentication import authenticator
 from skerry.control import ControlPlane
 from skerry.host.fleet import Fleet, capacity
 from skerry.hostspec import Observed, VmSpec
 from skerry.identity import Identity
-from skerry.server import authenticator
 
 HOSTS = 30
 

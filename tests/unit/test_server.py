@@ -2,20 +2,25 @@
 
 import fcntl
 import os
+import signal
 import socket
 import sqlite3
+import ssl
 import stat
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
 from skerry.arm.errors import ArmError
+from skerry.authentication import authenticator
 from skerry.identity import Identity
 from skerry.options import Options
-from skerry.server import StartError, authenticator, serve
+from skerry.server import StartError, serve
 
 
 def never() -> None:
@@ -88,24 +93,63 @@ def test_a_damaged_key_is_refused_with_its_name(tmp_path: Path, port: int) -> No
         serve(tmp_path, Options(port, simulate=1), never)
 
 
-def test_what_it_writes_is_for_its_owner_only(tmp_path: Path, port: int) -> None:
-    """In a process of its own, which takes the signals."""
-    state = tmp_path / "state"
+@contextmanager
+def served(state: Path, port: int) -> Iterator[subprocess.Popen[str]]:
+    """A Skerry in a process of its own, which takes the signals."""
     code = "from pathlib import Path; from skerry.options import Options; from skerry.server import serve; "
     code += f"serve(Path({str(state)!r}), Options({port}, simulate=1), lambda: print('ready', flush=True))"
     server = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert server.stdout is not None
     try:
         assert server.stdout.readline() == "ready\n"
+        yield server
+    finally:
+        server.kill()
+        server.wait()
+        server.stdout.close()
+
+
+def test_what_it_writes_is_for_its_owner_only(tmp_path: Path, port: int) -> None:
+    state = tmp_path / "state"
+    with served(state, port) as server:
         for path in state.rglob("*"):
             if path.is_file() and path.parent.name != "tls":
                 assert not stat.S_IMODE(path.stat().st_mode) & 0o077, path
         server.terminate()
         assert server.wait(60) == 0
-    finally:
+
+
+def front_of(server: subprocess.Popen[str]) -> int:
+    """The process that clients speak to."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if int((folder / "stat").read_text().rpartition(")")[2].split()[1]) == server.pid:
+                return int(folder.name)
+    raise AssertionError("there is no front")
+
+
+def health(state: Path, port: int) -> int:
+    """The status of /healthz; waits for it."""
+    context = ssl.create_default_context(cafile=state / "tls" / "ca.pem")
+    with urlopen(f"https://localhost:{port}/healthz", timeout=60, context=context) as answer:
+        return int(answer.status)
+
+
+def test_a_front_that_is_killed_is_replaced_and_clients_wait_for_it(tmp_path: Path, port: int) -> None:
+    with served(tmp_path, port) as server:
+        before = front_of(server)
+        os.kill(before, signal.SIGKILL)
+        assert health(tmp_path, port) == 200
+        assert front_of(server) != before
+        server.terminate()
+        assert server.wait(60) == 0
+
+
+def test_a_killed_skerry_leaves_the_port_to_the_next(tmp_path: Path, port: int) -> None:
+    with served(tmp_path, port) as server:
         server.kill()
-        server.wait()
-        server.stdout.close()
+        with served(tmp_path, port):
+            assert health(tmp_path, port) == 200
 
 
 @pytest.mark.parametrize("header", [None, "Bearer x", "Basic eDp5"])

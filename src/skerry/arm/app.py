@@ -17,13 +17,12 @@ from skerry.arm.body import MAX_BYTES
 from skerry.arm.errors import ArmError
 from skerry.arm.registry import check_api_version
 from skerry.arm.requests import JSON_TYPE, ArmRequest, ArmResponse, Caller
-from skerry.arm.routes import ROOTS, Routes
+from skerry.arm.routes import PATHS, Routes
 from skerry.store import StoreUnavailable
 
 log = structlog.get_logger()
 
 Authenticate = Callable[[str | None], Caller]
-_ROOTS = tuple(f"/{root}" for root in ROOTS)
 _FIXED_HEADERS = [
     (b"cache-control", b"no-cache"),
     (b"strict-transport-security", b"max-age=31536000; includeSubDomains"),
@@ -56,7 +55,7 @@ def create_app(
     others = Starlette(routes=[*extra, Route("/{path:path}", arm)])
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        direct = scope["type"] == "http" and scope["path"].startswith(_ROOTS)
+        direct = scope["type"] == "http" and scope["path"].startswith(PATHS)
         await (arm if direct else others)(scope, receive, send)
 
     return watch(app, tell)

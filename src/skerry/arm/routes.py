@@ -1,6 +1,6 @@
 """From a path to the one call that answers it. Knows ARM's path grammar, no resource type."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -22,6 +22,7 @@ from skerry.arm.envelopes import envelopes, expansions
 from skerry.arm.errors import ArmError, BadRequest, NotFound
 from skerry.arm.filters import OF_GROUPS, parse_filter, search
 from skerry.arm.ids import ResourceId
+from skerry.arm.incoming import segments
 from skerry.arm.locations import locations_view
 from skerry.arm.paging import page
 from skerry.arm.polling import operation_headers, poll_result, poll_status
@@ -33,6 +34,7 @@ from skerry.store import Store, UnitOfWork
 
 Handler = Callable[[ArmRequest, UnitOfWork], ArmResponse]
 ROOTS = ("subscriptions", "providers", "tenants")  # what ARM's paths begin with
+PATHS = tuple(f"/{root}" for root in ROOTS)
 
 
 class Call(NamedTuple):
@@ -58,7 +60,7 @@ class Routes:
         Brief reads are done here, on the event loop, where the database never makes them wait; all else in threads.
         """
         try:
-            call = self._match(request)
+            call = self._match(request.segments)
             if request.method not in call.methods:
                 raise _bad_method(request, call.methods)
             if call.brief and self._store.glances and request.method in ("GET", "HEAD"):
@@ -86,21 +88,30 @@ class Routes:
             await run_in_threadpool(self._refusals.log, request, error)
             raise
 
-    def _match(self, request: ArmRequest) -> Call:
-        parts = request.segments
+    def reads(self, scope: Mapping[str, Any]) -> bool:
+        """Whether an ASGI request is a brief read, for which nothing but the database is needed."""
+        if scope["method"] not in ("GET", "HEAD") or not scope["path"].startswith(PATHS):
+            return False
+        try:
+            call = self._match(segments(scope))
+        except ArmError:
+            return False
+        return call.brief and scope["method"] in call.methods
+
+    def _match(self, parts: tuple[str, ...]) -> Call:
         lower = [part.lower() for part in parts]
         if lower[:1] == ["tenants"] and len(parts) == 1:
             return _read(self._tenants)
         if lower[:1] == ["providers"]:
             return self._match_providers(parts, tenant=True)
         if lower[:1] != ["subscriptions"]:
-            raise _no_route(request)
+            raise _no_route(parts)
         if len(parts) <= 2:
             return _read(self._subscription if len(parts) == 2 else self._subscriptions)
         self._service.check_subscription(parts[1])
-        return self._match_subscription(request, parts, lower)
+        return self._match_subscription(parts, lower)
 
-    def _match_subscription(self, request: ArmRequest, parts: tuple[str, ...], lower: list[str]) -> Call:
+    def _match_subscription(self, parts: tuple[str, ...], lower: list[str]) -> Call:
         what = lower[2]
         if what == "locations" and len(parts) == 3:
             return _read(self._locations)
@@ -109,8 +120,8 @@ class Routes:
         if what == "resources" and len(parts) == 3:
             return Call(lambda request, work: self._resources(request, work, None))
         if what == "resourcegroups":
-            return self._match_group(request, parts, lower)
-        raise _no_route(request)
+            return self._match_group(parts, lower)
+        raise _no_route(parts)
 
     def _match_providers(self, parts: tuple[str, ...], *, tenant: bool = False) -> Call:
         if len(parts) <= 2:
@@ -129,7 +140,7 @@ class Routes:
         methods = ("GET",) if view else registry.methods("")  # else it is refused by name
         return Call(lambda request, work: self._view(request, work, parts[1:]), methods)
 
-    def _match_group(self, request: ArmRequest, parts: tuple[str, ...], lower: list[str]) -> Call:
+    def _match_group(self, parts: tuple[str, ...], lower: list[str]) -> Call:
         if len(parts) == 3:
             return Call(lambda request, work: self._list(request, work, GROUP_TYPE, None))
         group = ResourceId(parts[1], parts[3])
@@ -143,7 +154,7 @@ class Routes:
         if parts[4].lower() != "providers":
             return self._match_below(group, parts[4:])
         if len(parts) < 7:
-            raise _no_route(request)
+            raise _no_route(parts)
         return self._match_resource(parts)
 
     def _match_resource(self, parts: tuple[str, ...]) -> Call:
@@ -367,5 +378,5 @@ def _in_groups_only(type_name: str) -> NotFound:
     )
 
 
-def _no_route(request: ArmRequest) -> NotFound:
-    return NotFound("InvalidRequestUri", f"No resource or list has the path '/{'/'.join(request.segments)}'.")
+def _no_route(parts: Sequence[str]) -> NotFound:
+    return NotFound("InvalidRequestUri", f"No resource or list has the path '/{'/'.join(parts)}'.")

@@ -16,7 +16,7 @@ from starlette.concurrency import run_in_threadpool
 
 from skerry.store import Store, UnitOfWork
 
-MOST = 32  # requests of one transaction; the engine waits for it
+MOST = 16  # requests of one transaction: the engine waits for it, and their answers come together
 Block = Callable[[UnitOfWork], Any]
 
 

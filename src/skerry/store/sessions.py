@@ -75,7 +75,7 @@ def _close(session: Session) -> None:
 class Readers:
     """Transactions that see one state and write nothing, a bounded number at once."""
 
-    def __init__(self, database: Database, limit: int = READERS) -> None:
+    def __init__(self, database: Database, limit: int) -> None:
         self._database, self._pool = database, Pool(database)
         self._room = threading.BoundedSemaphore(limit)
 

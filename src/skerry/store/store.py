@@ -14,7 +14,7 @@ from skerry.store.hosts import Hosts, LastReports
 from skerry.store.leases import Leases
 from skerry.store.operations import Operations, Origin
 from skerry.store.resources import Resources
-from skerry.store.sessions import Readers, Writers
+from skerry.store.sessions import READERS, Readers, Writers
 from skerry.store.sql import Session, Statement
 from skerry.store.watch import Watch
 
@@ -77,10 +77,11 @@ class Store:
     added or woke an operation.
     """
 
-    def __init__(self, database: str | Path) -> None:
+    def __init__(self, database: str | Path, readers: int = READERS) -> None:
+        """`readers`: how many connections read at once, at most."""
         self._database = Database(database)
         self._me = uuid.uuid4().hex
-        self._readers, self._writers = Readers(self._database), Writers(self._database, self._me)
+        self._readers, self._writers = Readers(self._database, readers), Writers(self._database, self._me)
         self._glances = Readers(self._database, 1)
         self._reports = LastReports()
         self.on_spec_change: Callable[[], None] = lambda: None

@@ -32,6 +32,17 @@ def test_memory_and_time_of_a_live_process() -> None:
     assert processes.cpu_seconds(os.getpid()) >= before > 0
 
 
+def test_what_a_child_holds_and_uses_is_counted() -> None:
+    before = processes.memory(os.getpid()).rss
+    program = "held = bytes(range(256)) * (1 << 18); sum(range(3_000_000)); print(flush=True); input()"
+    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        assert child.stdin is not None
+        child.stdout.readline()
+        assert processes.memory(os.getpid()).rss - before > 1 << 26
+        child.stdin.write(b"\n")
+
+
 def test_processes_are_found_by_an_argument_and_ended() -> None:
     # /proc has no arguments for a moment while a process becomes another program: what it prints says that it did.
     program = "import time; print(flush=True); time.sleep(60)"
