@@ -324,7 +324,7 @@ def test_an_operation_remembers_the_request_that_began_it(arm: Arm) -> None:
 
 
 def test_without_its_database_it_says_when_to_come_again(arm: Arm, monkeypatch: pytest.MonkeyPatch) -> None:
-    def begin(*_arguments: object) -> object:
+    def begin(*_arguments: object, **_named: object) -> object:
         raise StoreUnavailable("The database can't be used now: gone")
 
     with monkeypatch.context() as broken:

@@ -6,6 +6,7 @@ connection and run with `psycopg.pq`; psycopg connects, and turns results into P
 server with the next statement that reads, in one round trip (libpq's pipeline mode).
 """
 
+import select
 import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
@@ -37,8 +38,11 @@ class Driver(Protocol):
     def settle(self) -> None:
         """All that was written before is done, or this raises."""
 
-    def savepoint(self, commands: Sequence[str]) -> None:
-        """SAVEPOINT and RELEASE; what fails may show at `settle` only."""
+    def later(self, commands: Sequence[str]) -> None:
+        """SAVEPOINT, RELEASE, BEGIN: as `control`; what fails may show at `settle` only."""
+
+    def leave(self, sql: str) -> None:
+        """As `control`, of what may fail and nobody waits for: the end of a transaction that only read."""
 
     def control(self, sql: str) -> None:
         """BEGIN, COMMIT and their like: text without parameters, on PostgreSQL several in one round trip."""
@@ -83,10 +87,14 @@ class SqliteDriver:
     def settle(self) -> None:
         """Nothing is put off."""
 
-    def savepoint(self, commands: Sequence[str]) -> None:
-        """SAVEPOINT and RELEASE."""
+    def later(self, commands: Sequence[str]) -> None:
+        """At once."""
         for command in commands:
             self._cursor.execute(command)
+
+    def leave(self, sql: str) -> None:
+        """At once."""
+        self._cursor.execute(sql)
 
     def control(self, sql: str) -> None:
         """BEGIN, COMMIT and their like; several with `;` between."""
@@ -126,6 +134,7 @@ class PostgresqlDriver:
         self._bad = pq.ConnStatus.BAD
         self._in_transaction = pq.TransactionStatus.INTRANS
         self._pending = 0  # statements sent whose results are still to be read
+        self._left = self._gone = False
         self.count = 0
 
     def run(self, statement: "Statement", values: Values) -> list[Row]:
@@ -161,13 +170,31 @@ class PostgresqlDriver:
             self._put_off()
             self._libpq.send_query_prepared(form.label, encoded, formats, 1)
 
-    def savepoint(self, commands: Sequence[str]) -> None:
-        """SAVEPOINT and RELEASE; what fails may show at `settle` only."""
+    def later(self, commands: Sequence[str]) -> None:
+        """SAVEPOINT, RELEASE, BEGIN; what fails may show at `settle` only."""
         for command in commands:
             self._put_off()
             self._libpq.send_query_params(command.encode(), None)
 
+    def leave(self, sql: str) -> None:
+        """Send it; the result is read when the connection is used again."""
+        self.later([sql])
+        self._libpq.pipeline_sync()
+        self._left = True
+
+    def _return(self) -> None:
+        """Read what `leave` left. Raises when the server has gone meanwhile."""
+        if self._left:
+            self._left, self._pending = False, 0
+            self._check(self._results())
+            if select.select([self._libpq.socket], [], [], 0)[0]:  # nothing was asked: it is a farewell
+                from psycopg import OperationalError
+
+                self._gone = True
+                raise OperationalError("the server has ended the connection")
+
     def _put_off(self) -> None:
+        self._return()
         if self._pending == PENDING:
             self.settle()
         if not self._pending:
@@ -183,6 +210,9 @@ class PostgresqlDriver:
         """Read the results of all that was sent: the first that failed, else the last one."""
         self._pending = 0
         self._libpq.pipeline_sync()
+        return self._results()
+
+    def _results(self) -> "PGresult":
         found: list[PGresult] = []
         ends = 0  # a None ends each statement's results; two, all that there will be
         while ends < 2:
@@ -214,7 +244,7 @@ class PostgresqlDriver:
     @property
     def closed(self) -> bool:
         """Whether the server has ended the connection."""
-        return bool(self._raw.closed)
+        return self._gone or bool(self._raw.closed)
 
     @property
     def lost(self) -> bool:

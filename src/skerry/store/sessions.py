@@ -2,7 +2,7 @@
 
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from skerry.store.database import Database, StoreUnavailable
@@ -22,18 +22,18 @@ class Pool:
         self._idle: deque[Session] = deque()
         self._closed = False
 
-    def begin(self, sql: str) -> Session:
-        """A session in a new transaction. Raises StoreUnavailable.
+    def begin(self, sql: str, *, later: bool = False) -> Session:
+        """A session in a new transaction, begun `later`: with its first statement. Raises StoreUnavailable.
 
-        A connection that the server has ended meanwhile shows at its first statement: nothing was done on it yet, so
-        another takes its place. This needs no round trip of its own to find out.
+        A connection that the server has ended meanwhile shows here: nothing was done on it yet, so another takes its
+        place. This needs no round trip of its own to find out.
         """
         while True:
             session = self._taken()
             fresh = session is None
             session = session or self.database.connect()
             try:
-                session.control(sql)
+                (session.later if later else session.control)(sql)
                 return session
             except BaseException as error:
                 closed = session.closed
@@ -51,8 +51,15 @@ class Pool:
 
     def end(self, session: Session, sql: str) -> None:
         """End its transaction and keep the connection for the next; close it if that fails."""
+        self._keep(session, lambda: session.end(sql))
+
+    def leave(self, session: Session) -> None:
+        """As `end`, for one that has only read."""
+        self._keep(session, session.leave)
+
+    def _keep(self, session: Session, end: Callable[[], None]) -> None:
         try:
-            session.end(sql)
+            end()
         except BaseException:
             _close(session)
             raise
@@ -85,7 +92,7 @@ class Readers:
         if not self._room.acquire(timeout=READER_SECONDS):
             raise StoreUnavailable("Too much is being read at once: no connection to the database became free.")
         try:
-            session = self._pool.begin(self._database.begin_read())
+            session = self._pool.begin(self._database.begin_read(), later=True)
             try:
                 yield session
                 session.settle()
@@ -96,7 +103,7 @@ class Readers:
                     raise self._database.unavailable(error) from error
                 raise
             with suppress(Exception):  # all was read: how it ends is of no interest any more
-                self._pool.end(session, "COMMIT")
+                self._pool.leave(session)
         finally:
             self._room.release()
 

@@ -127,6 +127,10 @@ class Session:
         """BEGIN, COMMIT and their like: text without parameters; on PostgreSQL several take one round trip."""
         self._driver.control(sql)
 
+    def later(self, sql: str) -> None:
+        """As `control`, in one round trip with the first statement."""
+        self._driver.later([sql])
+
     def settle(self) -> None:
         """All that was written before is done, or this raises."""
         self._driver.settle()
@@ -190,18 +194,30 @@ class Session:
         if not self._unmade:
             return
         over = [f"RELEASE SAVEPOINT {self._over}"] if self._over else []
-        self._driver.savepoint([*over, *(f"SAVEPOINT {name}" for name in self._unmade)])
+        self._driver.later([*over, *(f"SAVEPOINT {name}" for name in self._unmade)])
         self._over = ""
         self._unmade.clear()
 
     def end(self, sql: str) -> None:
         """End the transaction with COMMIT or ROLLBACK."""
-        self._savepoints, self._over = 0, ""
-        self._unmade.clear()
-        self.known = Known()
+        self._forget()
         self.control(sql)
         if self._connection.in_transaction():  # SQLAlchemy's own idea of one, begun by its first statement
             self._connection.rollback()
+
+    def leave(self) -> None:
+        """End a transaction that has only read, and don't wait for that."""
+        if self._connection.in_transaction():
+            self.end("COMMIT")
+        else:
+            self._forget()
+            self._driver.settle()
+            self._driver.leave("COMMIT")
+
+    def _forget(self) -> None:
+        self._savepoints, self._over = 0, ""
+        self._unmade.clear()
+        self.known = Known()
 
     @property
     def closed(self) -> bool:

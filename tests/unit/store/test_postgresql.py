@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
+import psycopg
 import pytest
 from sqlalchemy import text
 from tests.postgresql import Server, server
@@ -137,6 +138,29 @@ def test_it_goes_on_when_the_server_is_back(own: Server, how: signal.Signals) ->
         with store.read() as work:
             assert work.resources.count("t") == 1
         until(lambda: bool(heard))  # the watch has a new connection, too
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGQUIT])
+def test_whoever_reads_notices_no_restart(own: Server, how: signal.Signals) -> None:
+    with closing(Store(own.prepared())) as store:
+        count(store)
+        for _ in range(2):
+            with store.read() as work:
+                assert work.resources.count("t") == 1
+            own.stop(how)
+            own.start()
+
+
+def test_a_read_holds_no_transaction_open(postgresql: Server) -> None:
+    url = postgresql.prepared()
+    with closing(Store(url)) as store:
+        for _ in range(3):
+            with store.read() as work:
+                work.resources.count("t")
+        query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state <> 'idle'"
+        with psycopg.connect(url) as connection:
+            until(lambda: connection.execute(query).fetchone() == (1,))  # this one's own
+    postgresql.drop(url)
 
 
 def test_a_server_that_ends_during_a_transaction_keeps_nothing_of_it(own: Server) -> None:
