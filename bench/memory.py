@@ -1,4 +1,4 @@
-"""What Skerry itself holds on a real host, idle and with one guest. A guest's own memory is QEMU's and not counted."""
+"""What Skerry's two processes hold on a real host, idle and with one guest, whose own memory is not counted."""
 
 import time
 
@@ -30,7 +30,7 @@ def measure(options: Options) -> Figures:
 
 def _rows(when: str, held: Memory) -> tuple[Row, Row]:
     return (
-        amount_row(f"RSS, {when}", [held.rss / MB], "MB", MOST_MB, digits=0),
+        amount_row(f"RSS, {when}", [held.rss / MB], "MB", digits=0),  # counts twice what the two share
         amount_row(f"PSS, {when}", [held.pss / MB], "MB", MOST_MB, digits=0),
     )
 
