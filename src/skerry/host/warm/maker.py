@@ -22,7 +22,7 @@ from skerry.host.warm.clone import Clone, save
 from skerry.host.warm.guest_agent import GuestAgent
 from skerry.host.warm.identity import SEED_BYTES, Place, parameters, prepare
 from skerry.host.warm.memory import new_memory, save_memory
-from skerry.host.warm.templates import DISK, RAM, STATE, Key, Template, Templates
+from skerry.host.warm.templates import DISK, RAM, STATE, Key, Template, Templates, TooLarge
 from skerry.hostspec import DiskAttachment, Provisioning, VmSpec
 
 MAC = "02:00:00:00:00:01"
@@ -66,27 +66,32 @@ class Maker:
             os.close(memory)
             shutil.rmtree(folder, ignore_errors=True)
         self.check(template)
-        self.templates.approve(template)
+        try:
+            self.templates.approve(template)
+        except OSError as error:
+            self.templates.drop(template, f"it could not be noted: {error}")
+            raise HostError(f"no template could be made: {error.strerror or error}") from error
         return template
 
     def check(self, template: Template) -> None:
         """Try a clone. Drops the template and raises HostError unless it becomes what it is told to be."""
+        try:
+            memory, state = self.templates.open(template)
+        except TooLarge as error:
+            self.templates.drop(template, str(error))
+            raise
         folder = self.templates.folder / f".{uuid4()}"
-        memory, state = self.templates.open(template)
         try:
             folder.mkdir(mode=0o700)
             qemu_img.create(folder / DISK, template.disk_bytes, f"../{template.id}/{DISK}")
             if template.key.firmware == "uefi":
                 shutil.copyfile(self.templates.variables(template), folder / VARIABLES)
-            with self._booted(folder, template.key, self._below(template), Memory(memory, shared=False)) as (
-                monitor,
-                _,
-            ):
-                clone = Clone(Memory(memory, shared=False), state, _trial(template), None)
+            clone = Clone(Memory(memory, shared=False), state, _trial(template), None)
+            with self._booted(folder, template.key, self._below(template), clone.memory) as (monitor, _):
                 clone.wake(monitor, folder / AGENT_SOCKET)
         except (OSError, HostError) as error:
             self.templates.drop(template, f"its trial clone failed: {error}")
-            raise
+            raise HostError(f"its trial clone failed: {error}") from error
         finally:
             os.close(memory)
             os.close(state)

@@ -167,6 +167,8 @@ class Workshop:
     def _carry_out(self, spec: TemplateSpec) -> None:
         key = Key(spec.image, spec.vcpus, spec.memory_bytes, spec.firmware, self._setting)
         why = "" if self._templates.find(key) else self._attempt(key, spec.disk_bytes, ORDERED)
+        if self._closing.is_set():  # given up: the next Skerry carries it out
+            return
         with self._lock:
             self._orders[spec.id] = _observed(spec, "failed" if why else "ready", why)
             self._carried_out[spec.id] = spec.order
