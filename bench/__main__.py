@@ -6,7 +6,20 @@ from collections.abc import Callable
 
 import click
 
-from bench import cli, cold_start, creates, fork, memory, no_wait, placement, report, requests, scale, warm_start
+from bench import (
+    cli,
+    cold_start,
+    creates,
+    density,
+    fork,
+    memory,
+    no_wait,
+    placement,
+    report,
+    requests,
+    scale,
+    warm_start,
+)
 from bench.figures import Figures
 from bench.machine import describe
 from bench.options import Accel, Options, Unavailable
@@ -15,6 +28,7 @@ BENCHMARKS: dict[str, Callable[[Options], Figures]] = {
     "cold-start": cold_start.measure,
     "warm-start": warm_start.measure,
     "fork": fork.measure,
+    "density": density.measure,
     "no-wait": no_wait.measure,
     "requests": requests.measure,
     "scale": scale.measure,

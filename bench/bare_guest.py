@@ -2,14 +2,14 @@
 
 What stays is everything the guest sees: machine, processor, memory, firmware, devices and their places, the image and
 the size of the disk. What changes: descriptors become paths, the TAP becomes user networking with a forwarded port,
-and the provisioning CD becomes a cloud-init seed, so the mark by which cloud-init knows Azure goes.
+and the provisioning CD and script become a cloud-init seed, so the mark by which cloud-init knows Azure goes.
 """
 
 import json
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
@@ -30,7 +30,10 @@ _LOG = re.compile(r"logfile=[^,]*")
 
 @dataclass(frozen=True)
 class Recipe:
-    """One of Skerry's guests, to start again by hand. `image` is the file below its disk, `size` the disk's bytes."""
+    """One of Skerry's guests, to start again by hand.
+
+    `image` is the file at the bottom of its disk, `size` the disk's bytes; `phases` are a warm start's.
+    """
 
     argv: tuple[str, ...]
     pid: int
@@ -38,15 +41,18 @@ class Recipe:
     memory: int
     image: Path
     size: int
+    phases: Mapping[str, float]
 
     @classmethod
     def of(cls, state: Path, vm: str) -> "Recipe":
         """From what Skerry stored of the VM with this vmId, while its disk is there."""
         record = orjson.loads((state / "vms" / vm / "argv.json").read_bytes())
         disk = state / "disks" / f"{record['disks'][0]}.qcow2"
-        found = orjson.loads(run(["qemu-img", "info", "-U", "--output=json", disk], timeout=60).output)
+        chain = orjson.loads(
+            run(["qemu-img", "info", "-U", "--backing-chain", "--output=json", disk], timeout=60).output
+        )
         process = tuple(record["argv"]), record["pid"], record["vcpus"], record["memory_bytes"]
-        return cls(*process, Path(found["full-backing-filename"]), found["virtual-size"])
+        return cls(*process, Path(chain[-1]["filename"]), chain[0]["virtual-size"], record["phases"])
 
 
 def argv(words: Sequence[str], folder: Path, files: dict[str, Path], port: int) -> list[str]:
@@ -63,7 +69,7 @@ def argv(words: Sequence[str], folder: Path, files: dict[str, Path], port: int) 
 
 def _option(word: str, value: str, folder: Path, files: dict[str, Path], port: int) -> list[str]:
     match word:
-        case "-add-fd":
+        case "-add-fd" | "-fw_cfg":
             return []
         case "-smbios" if value.startswith("type=3,"):
             return []

@@ -1,5 +1,6 @@
 """What a benchmark finds: rows of a table, each a ratio or an amount with its spread and its goal."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -34,11 +35,22 @@ class Figures:
         return "\n".join([*head, *lines, "", self.note])
 
 
-def ratio_row(what: str, ours: Sequence[float], theirs: Sequence[float], at_most: float | None = None) -> Row:
+def ratio_row(
+    what: str, ours: Sequence[float], theirs: Sequence[float], at_most: float | None = None, digits: int = 2
+) -> Row:
     """The ratio of two series that were measured in turns, pair by pair: a machine that slows down slows both."""
     ratios = [a / b for a, b in zip(ours, theirs, strict=True)]
-    goal = "" if at_most is None else f"≤ {at_most:.2f} ×"
-    return Row(what, f"{spread(ratios)} ×", goal, _met(ratios, at_most))
+    goal = "" if at_most is None else f"≤ {at_most:.{digits}f} ×"
+    return Row(what, f"{spread(ratios, digits)} ×", goal, _met(ratios, at_most))
+
+
+def percentiles_row(what: str, amounts: Sequence[float], unit: str, digits: int = 1) -> Row:
+    """The 50th and the 95th percentile, each a value that was measured (nearest rank)."""
+    if not amounts:
+        return Row(what, "not measured")
+    ordered = sorted(amounts)
+    middle, late = (ordered[math.ceil(len(ordered) * share) - 1] for share in (0.50, 0.95))
+    return Row(what, f"{middle:.{digits}f} / {late:.{digits}f} {unit}")
 
 
 def amount_row(what: str, amounts: Sequence[float], unit: str, at_most: float | None = None, digits: int = 2) -> Row:

@@ -1,5 +1,6 @@
 """The guest that benchmarks boot: its network, made beforehand, and its own requests."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ class Site:
     nic: str
     address: str
     key: Path
+    size: str
 
     def path(self, name: str) -> str:
         """A VM's id."""
@@ -42,17 +44,23 @@ class Site:
         image = image_reference(self.skerry.client, "Debian12")
         disk = {"createOption": "FromImage", "deleteOption": "Delete"}
         properties = {
-            "hardwareProfile": {"vmSize": SIZE},
+            "hardwareProfile": {"vmSize": self.size},
             "storageProfile": {"imageReference": image, "osDisk": disk},
             "osProfile": {"computerName": name, "adminUsername": USER, "linuxConfiguration": linux},
             "networkProfile": {"networkInterfaces": [{"id": self.nic}]},
         }
         return {"location": "local", "properties": properties}
 
-    def create(self, name: str) -> str:
+    def put(self, name: str, tags: Mapping[str, str] | None = None) -> str:
+        """Ask for a VM; its vmId."""
+        body = {**self.body(name), "tags": tags or {}}
+        made = self.skerry.client.change("PUT", self.path(name), body, wait=False)
+        return str(made["properties"]["vmId"])
+
+    def create(self, name: str, tags: Mapping[str, str] | None = None) -> str:
         """A VM that is ready; its id."""
         path = self.path(name)
-        self.skerry.client.change("PUT", path, self.body(name), wait=False)
+        self.put(name, tags)
         until(lambda: succeeded(self.skerry.client, path), READY_SECONDS, f"VM {name}")
         return path
 
@@ -63,8 +71,13 @@ class Site:
         until(lambda: True if client.get(path) is None else None, DELETE_SECONDS, f"the end of VM {name}")
 
 
-def site(skerry: Skerry) -> Site:
+def site(skerry: Skerry, size: str = SIZE) -> Site:
     """The network and a key, made before anything is measured."""
+    return sites(skerry, 1, size)[0]
+
+
+def sites(skerry: Skerry, count: int, size: str = SIZE) -> list[Site]:
+    """So many NICs, each with an address of its own, in one network and group."""
     key = new_key(skerry.folder)
     client, group = skerry.client, skerry.client.group(GROUP)
     client.change("PUT", group, {"location": "local"})
@@ -73,13 +86,18 @@ def site(skerry: Skerry) -> Site:
     space = {"addressPrefixes": ["10.0.0.0/16"]}
     rules = _put(client, f"{network}/networkSecurityGroups/ssh", {"securityRules": [_allow_ssh()]})
     vnet = _put(client, f"{network}/virtualNetworks/net", {"addressSpace": space, "subnets": [subnet]})
+    nics = [_nic(client, network, number, vnet["id"], rules["id"]) for number in range(count)]
+    return [Site(skerry, group, nic, address, key, size) for nic, address in nics]
+
+
+def _nic(client: Client, network: str, number: int, vnet: str, rules: str) -> tuple[str, str]:
+    """A NIC that SSH reaches: its id and public address."""
     fixed = {"publicIPAllocationMethod": "Static"}
-    address = _put(client, f"{network}/publicIPAddresses/out", fixed, sku={"name": "Standard"})
-    place = {"subnet": {"id": f"{vnet['id']}/subnets/default"}, "publicIPAddress": {"id": address["id"]}}
-    configurations = [{"name": "one", "properties": place}]
-    nic = {"ipConfigurations": configurations, "networkSecurityGroup": {"id": rules["id"]}}
-    nic_id = _put(client, f"{network}/networkInterfaces/nic", nic)["id"]
-    return Site(skerry, group, nic_id, address["properties"]["ipAddress"], key)
+    address = _put(client, f"{network}/publicIPAddresses/out{number}", fixed, sku={"name": "Standard"})
+    place = {"subnet": {"id": f"{vnet}/subnets/default"}, "publicIPAddress": {"id": address["id"]}}
+    nic = {"ipConfigurations": [{"name": "one", "properties": place}], "networkSecurityGroup": {"id": rules}}
+    made = _put(client, f"{network}/networkInterfaces/nic{number}", nic)
+    return made["id"], address["properties"]["ipAddress"]
 
 
 def new_key(folder: Path) -> Path:

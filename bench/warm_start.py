@@ -1,55 +1,155 @@
-"""From a VM's PUT to a finished `ssh … true` where there is a template, against a QEMU started by hand.
+"""From a VM's PUT to a finished `ssh … true`: warm, cold, against our image and Debian's stock one started by hand.
 
-As cold-start, which also makes the first VM; then it waits for the template. One guest at a time.
+In rounds, one guest at a time: the warm start, which is short, comes before each of the others, so that it is measured
+often and beside each of them. A start that fails is told and left out; the others go on.
 """
 
-import json
-from collections.abc import Sequence
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from statistics import median
 
-from bench.cold_start import Boot, Ours, by_hand, logins, ours, told
-from bench.figures import Figures, ratio_row
-from bench.guests import Site, site
+from bench import stock
+from bench.bare_guest import Ended, Recipe
+from bench.cold_start import AT_MOST, Boot, Ours, booted, by_hand, ours, told
+from bench.figures import Figures, Row, percentiles_row, ratio_row
+from bench.guests import USER, Site, public_key, site
 from bench.options import Options, need_root
-from bench.skerry import skerry, until
+from bench.processes import CommandFailed
+from bench.skerry import Skerry, TooSlow, free_port, skerry, until
+from skerry.cli.errors import CliError
 
-AT_MOST = 0.10
+WARM_OF_HAND, WARM_OF_STOCK, COLD_OF_STOCK = 0.10, 0.025, 0.50
 TEMPLATE_SECONDS = 900
+OFF = {"skerry.warmStart": "off"}
+ORDER = ("warm", "cold", "warm", "hand", "warm", "stock")
+WHAT = {
+    "warm": "warm: `PUT` → login",
+    "cold": "cold: `PUT` → login",
+    "hand": "QEMU by hand, our image and a seed → login",
+    "stock": "QEMU by hand, Debian's stock image, QEMU's defaults → login",
+}
+FAILURES = (TooSlow, Ended, CommandFailed, CliError, OSError, subprocess.SubprocessError)
+
+# Of one round: the starts of each kind that went well.
+Round = Mapping[str, Sequence[Boot]]
+
+
+class StartedCold(TooSlow):
+    """A VM that should have continued from a template didn't."""
 
 
 def measure(options: Options) -> Figures:
-    """`pairs` starts of each kind, in turns."""
+    """`pairs` rounds of ORDER."""
     need_root()
-    warm: list[Ours] = []
-    theirs: list[Boot] = []
+    stock.image()
     with skerry("--accel", options.accel, "--warm", "on", image=True) as running:
         place = site(running)
-        _, recipe = ours(place, "first")
-        until(lambda: _template(place), TEMPLATE_SECONDS, "a template")
-        for number in range(options.pairs):
-            boot, _ = ours(place, f"guest{number}")
-            warm.append(boot)
-            theirs.append(by_hand(recipe, place.key))
-            print(f"  pair {number + 1}: {told(boot)}; by hand {told(theirs[-1])}", flush=True)
-        phases = _phases(place)
-    rows = (ratio_row("`PUT` → login, warm / QEMU by hand → login", logins(warm), logins(theirs), AT_MOST),)
-    return Figures(rows, f"Pairs: {options.pairs}. {_shares(warm, phases)}")
+        _, recipe = ours(place, "first", OFF)
+        ours(place, "second")
+        until(lambda: has_template(running), TEMPLATE_SECONDS, "a template")
+        return table(options.pairs, _starts(place, recipe))
 
 
-def _template(place: Site) -> bool | None:
-    return True if any((place.skerry.state / "templates").glob("*/template.json")) else None
+def table(count: int, starts: Mapping[str, Callable[[str], Boot]]) -> Figures:
+    """The figures of so many rounds of these starts; each takes a name for its VM."""
+    rounds = [_round(number + 1, starts) for number in range(count)]
+    rows = [_times(kind, rounds) for kind in WHAT] + [*_logins(rounds), *_ratios(rounds)]
+    return Figures(tuple(rows), f"Rounds: {count}. {_failures(rounds)} {_phases(rounds)}")
 
 
-def _phases(place: Site) -> Sequence[dict[str, float]]:
-    """What each warm start took in which phase, from the log."""
-    lines = (place.skerry.state / "logs" / "skerry.log").read_text().splitlines()
-    events = (json.loads(line) for line in lines if '"VM started warm"' in line)
-    return [{name: event[name] for name in ("restored", "agent", "identity")} for event in events]
+def has_template(skerry: Skerry) -> bool | None:
+    """True once there is one that can be used; for `until`."""
+    return True if any((skerry.state / "templates").glob("*/template.json")) else None
 
 
-def _shares(warm: Sequence[Boot], phases: Sequence[dict[str, float]]) -> str:
-    """Where the time to the login goes."""
-    whole = median(logins(warm))
-    reached = {name: median(phase[name] for phase in phases) for name in ("restored", "agent", "identity")}
-    parts = ", ".join(f"{name} {100 * seconds / whole:.0f} %" for name, seconds in reached.items())
-    return f"Of the time to the login, from the start of the restore to the end of each phase (medians): {parts}."
+def _starts(place: Site, recipe: Recipe) -> Mapping[str, Callable[[str], Boot]]:
+    """How each kind is started."""
+    return {
+        "warm": lambda name: _warm(place, name),
+        "cold": lambda name: ours(place, name, OFF)[0],
+        "hand": lambda _: by_hand(recipe, place.key),
+        "stock": lambda _: _stock(recipe, place.key),
+    }
+
+
+def _warm(place: Site, name: str) -> Ours:
+    boot, _ = ours(place, name)
+    if not boot.phases:
+        raise StartedCold(f"VM {name} started cold")
+    return boot
+
+
+def _stock(recipe: Recipe, key: Path) -> Boot:
+    with tempfile.TemporaryDirectory(prefix="skerry-bench-") as name:
+        port = free_port()
+        words = stock.prepare(Path(name), public_key(key), USER, port, recipe.memory)
+        return booted(words, port, recipe, key)
+
+
+def _round(number: int, starts: Mapping[str, Callable[[str], Boot]]) -> Round:
+    found: dict[str, list[Boot]] = {kind: [] for kind in starts}
+    for place, kind in enumerate(ORDER):
+        try:
+            found[kind].append(starts[kind](f"guest{number}-{place}"))
+            print(f"  round {number}, {kind}: {told(found[kind][-1])}", flush=True)
+        except FAILURES as failure:
+            print(f"  round {number}, {kind} failed: {failure}", flush=True)
+    return found
+
+
+def _all(kind: str, rounds: Sequence[Round]) -> list[Boot]:
+    return [boot for found in rounds for boot in found[kind]]
+
+
+def _times(kind: str, rounds: Sequence[Round]) -> Row:
+    return percentiles_row(f"{WHAT[kind]}, p50 / p95", [boot.login for boot in _all(kind, rounds)], "s")
+
+
+def _logins(rounds: Sequence[Round]) -> list[Row]:
+    return [
+        percentiles_row(f"{what}: a login alone, p50 / p95", [boot.again for boot in _all(kind, rounds)], "s")
+        for kind, what in (("warm", "warm"), ("hand", "by hand"))
+    ]
+
+
+def _ratios(rounds: Sequence[Round]) -> list[Row]:
+    """Round by round: each side's median."""
+    wanted = (
+        ("warm / by hand", "warm", "hand", WARM_OF_HAND),
+        ("warm / stock", "warm", "stock", WARM_OF_STOCK),
+        ("cold / by hand", "cold", "hand", AT_MOST),
+        ("cold / stock", "cold", "stock", COLD_OF_STOCK),
+    )
+    return [_ratio(what, ours, theirs, goal, rounds) for what, ours, theirs, goal in wanted]
+
+
+def _ratio(what: str, ours: str, theirs: str, goal: float, rounds: Sequence[Round]) -> Row:
+    both = [found for found in rounds if found[ours] and found[theirs]]
+    if not both:
+        return Row(what, "not measured", f"≤ {goal:g} ×", False)
+    mine, other = ([median(boot.login for boot in found[kind]) for found in both] for kind in (ours, theirs))
+    return ratio_row(what, mine, other, goal, digits=3)
+
+
+def _failures(rounds: Sequence[Round]) -> str:
+    tried = {kind: ORDER.count(kind) * len(rounds) for kind in WHAT}
+    missing = [f"{count - len(_all(kind, rounds))} of {count} {kind}" for kind, count in tried.items()]
+    told = ", ".join(text for text in missing if not text.startswith("0 "))
+    counts = ", ".join(f"{count} {kind}" for kind, count in tried.items())
+    return f"Starts: {counts}; failed: {told or 'none'}."
+
+
+def _phases(rounds: Sequence[Round]) -> str:
+    """What of a warm start is ours, and what the guest's."""
+    boots = [boot for boot in _all("warm", rounds) if isinstance(boot, Ours)]
+    if not boots:
+        return ""
+    parts = [f"{name} {_ms(boot.phases.get(name, 0) for boot in boots)}" for name in boots[0].phases]
+    answered = f"the `PUT` is answered after {_ms(boot.answered for boot in boots)}"
+    return f"A warm start (medians): {answered}; since the restore began, each phase ends after: {', '.join(parts)}."
+
+
+def _ms(seconds: Iterable[float]) -> str:
+    return f"{1000 * median(seconds):.0f} ms"

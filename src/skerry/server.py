@@ -216,7 +216,7 @@ def _agent(state: Path, control: ControlPlane, options: Options) -> Agent | Flee
         log.warning("this control plane has no machine: the host is another state folder's, on the same database")
         return None
     warm = WarmOptions(options.warm, options.warm_memory, options.warm_disk)
-    return real_agent(state, control.link, options.accel, warm)
+    return real_agent(state, control.link, options.accel, warm, options.cpus)
 
 
 def _host_id(path: Path) -> str:

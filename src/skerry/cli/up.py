@@ -58,6 +58,12 @@ _READY = b"ready"
     metavar="GIB",
     help="Disk space that templates may take.  [default: a tenth of the file system]",
 )
+@click.option(
+    "--cpus",
+    type=click.IntRange(1, 4096),
+    metavar="N",
+    help="CPUs that guests are promised; each is shared by up to 8 vCPUs.  [default: those that Skerry may use]",
+)
 @click.option("--report-to", type=int, hidden=True, help="Descriptor that hears how the start went.")
 def up(
     *,
@@ -70,10 +76,11 @@ def up(
     warm: str,
     warm_memory: float | None,
     warm_disk: float | None,
+    cpus: int | None,
     report_to: int | None,
 ) -> None:
     """Start Skerry on this machine."""
-    options = Options(port, accel, simulate, database, warm == "on", warm_memory, warm_disk)
+    options = Options(port, accel, simulate, database, warm == "on", warm_memory, warm_disk, cpus)
     if found := running(state):
         click.echo(f"Skerry runs already: {found.base_url}, pid {found.pid}, state in {state}.")
     elif detach:
@@ -151,6 +158,7 @@ def _detach(state: Path, options: Options) -> None:
     argv += ["--warm", "on" if options.warm else "off", "--report-to", str(writer)]
     argv += ["--warm-memory", str(options.warm_memory)] if options.warm_memory else []
     argv += ["--warm-disk", str(options.warm_disk)] if options.warm_disk else []
+    argv += ["--cpus", str(options.cpus)] if options.cpus else []
     # In the environment, which other users can't read: the URL may have a password.
     environment = {**os.environ, **({"SKERRY_DATABASE": options.database} if options.database else {})}
     child = start(argv, pass_fds=[writer], environment=environment)

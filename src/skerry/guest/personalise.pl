@@ -1,25 +1,7 @@
 # Makes a clone of a template a machine of its own, before anybody can log in to it.
 #
-# It needs nothing but perl-base, and is run by the interpreter that waits in a template (resident.pl) or by one of its own.
-# $main::parameters (hex of name, NUL, value, NUL …) is put before it by the host. Random
-# numbers come first: kernels before 5.20 don't notice that they were cloned and would make the same keys twice.
-use strict;
-use warnings;
-
-our $parameters;
-my %p = split /\0/, pack('H*', $parameters), -1;
-
-sub content { open(my $file, '<', $_[0]) or return ''; local $/; return scalar <$file> }
-
-sub put {
-    my ($path, $text, $mode) = @_;
-    open(my $file, '>', $path) or die "$path: $!\n";
-    print $file $text;
-    close($file) or die "$path: $!\n";
-    chmod $mode, $path if defined $mode;
-}
-
-sub append { open(my $file, '>>', $_[0]) or die "$_[0]: $!\n"; print $file $_[1]; close($file) or die "$_[0]: $!\n" }
+# Read and compiled by the interpreter that waits in a template (resident.pl), after common.pl. Random numbers come first:
+# kernels before 5.20 don't notice that they were cloned and would make the same keys twice.
 
 # Programs cost tenths of a second of an emulated CPU each; the kernel's own calls cost nothing. Numbers of x86-64.
 sub kernel {
@@ -37,10 +19,7 @@ sub reseed {
 }
 
 # sshd reads its keys for each connection anew. What its first process read at start is the configuration.
-sub host_key {
-    unlink glob '/etc/ssh/ssh_host_*';
-    put('/etc/ssh/ssh_host_ed25519_key', $p{host_key}, 0600);
-    put('/etc/ssh/ssh_host_ed25519_key.pub', $p{host_key_public}, 0644);
+sub configure_sshd {
     my ($sshd) = content('/run/sshd.pid') =~ /^(\d+)$/m or die "sshd does not run\n";
     kill $p{password_login} ? 'HUP' : 0, $sshd or die "sshd does not run: $!\n";
 }
@@ -52,13 +31,8 @@ sub set_clock {
     kernel('clock_settime', 227, 0, $time);
 }
 
-sub name_it {
+sub number_it {
     put('/etc/machine-id', "$p{machine_id}\n", 0444);
-    put('/etc/hostname', "$p{hostname}\n");
-    put('/proc/sys/kernel/hostname', $p{hostname});
-    my $hosts = content('/etc/hosts');
-    $hosts =~ s/^127\.0\.1\.1\s.*\n//mg;
-    put('/etc/hosts', $hosts . "127.0.1.1 $p{hostname}\n");
     # The firmware's tables are in memory and so the template's; cloud-init and users look here for the vmId.
     put('/run/skerry-product-uuid', "$p{vm}\n", 0400);
     my ($from, $to) = ('/run/skerry-product-uuid', '/sys/class/dmi/id/product_uuid');
@@ -96,57 +70,28 @@ sub connect_it {
     ask_network($socket, 0x890b, 'SIOCADDRT', $default);
 }
 
-# useradd(8) takes a second of an emulated CPU. The image has no user with this id, and its files are not in use.
-sub admin {
-    my ($user, $hash) = ($p{user}, $p{password_hash} || '!');
-    my $home = "/home/$user";
-    append('/etc/passwd', "$user:x:1000:1000::$home:/bin/bash\n");
-    append('/etc/group', "$user:x:1000:\n");
-    append('/etc/gshadow', "$user:!::\n");
-    append('/etc/shadow', "$user:$hash:" . int(time / 86400) . ":0:99999:7:::\n");
-    join_groups($user, 'adm', 'sudo');
-    mkdir $home, 0755 or die "$home: $!\n";
-    for my $path (glob '/etc/skel/.[!.]*') {
-        put("$home/" . $path =~ s{.*/}{}r, content($path), 0644);
-    }
-    mkdir "$home/.ssh", 0700 or die "$home/.ssh: $!\n";
-    put("$home/.ssh/authorized_keys", $p{ssh_keys}, 0600);
-    chown 1000, 1000, $home, glob "$home/.[!.]* $home/.ssh/*";
-    put('/etc/sudoers.d/90-cloud-init-users', "$user ALL=(ALL) NOPASSWD:ALL\n", 0440);
-    put('/etc/ssh/sshd_config.d/50-cloud-init.conf', "PasswordAuthentication yes\n") if $p{password_login};
-}
-
-sub join_groups {
-    my ($user, @names) = @_;
-    for my $file ('/etc/group', '/etc/gshadow') {
-        my $text = content($file);
-        for my $name (@names) {
-            $text =~ s/^($name:[^:\n]*:[^:\n]*:)([^\n]*)$/$1 . ($2 eq '' ? $user : "$2,$user")/me;
-        }
-        put($file, $text);
-    }
-}
-
 # cloud-init has nothing to do in a clone but to run the user's custom data. Its keys are made, so it must not make them
 # again; and without custom data it has no instance to come back to at the next boot, so it is turned off.
 sub direct_cloud_init {
     if ($p{custom}) {
-        put('/etc/cloud/cloud.cfg.d/95_skerry_clone.cfg', "ssh_deletekeys: false\n");
+        put($CLONE_CONFIG, "ssh_deletekeys: false\n");
     }
     else {
-        put('/etc/cloud/cloud-init.disabled', "This machine continued from a template, complete with its identity.\n");
+        put($CLOUD_INIT_OFF, $WHY_OFF);
     }
 }
 
 # Makes the machine its own; returns the command for the rest, which can wait for the first login, and yields to it.
 sub personalise {
-    %p = split /\0/, pack('H*', $_[0]), -1;
+    take($_[0]);
     reseed();
     set_clock();
+    number_it();
     name_it();
     connect_it();
     admin();
     host_key();
+    configure_sshd();
     direct_cloud_init();
     my $priority = $p{custom} ? '--nice=5' : '-pCPUSchedulingPolicy=idle';
     my @unit = ('--quiet', '--no-block', '--unit=skerry-first-boot', $priority);

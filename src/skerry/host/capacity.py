@@ -12,11 +12,14 @@ GIB = 1 << 30
 MEMORY_HEADROOM = GIB
 
 
-def measure(accelerator: Literal["kvm", "tcg", "fake"], meminfo: Path = Path("/proc/meminfo")) -> HostCapacity:
-    """CPUs this process may use and memory less a headroom of 1 GiB; `disk_bytes` is left 0."""
-    cpus = len(os.sched_getaffinity(0))
+def measure(
+    accelerator: Literal["kvm", "tcg", "fake"], cpus: int | None = None, meminfo: Path = Path("/proc/meminfo")
+) -> HostCapacity:
+    """`cpus` or as many as this process may use, and memory less a headroom of 1 GiB; `disk_bytes` is left 0."""
     memory = max(total_memory(meminfo) - MEMORY_HEADROOM, 0)
-    return HostCapacity(cpus=cpus, memory_bytes=memory, disk_bytes=0, accelerator=accelerator)
+    return HostCapacity(
+        cpus=cpus or len(os.sched_getaffinity(0)), memory_bytes=memory, disk_bytes=0, accelerator=accelerator
+    )
 
 
 def free_gib(free_bytes: Callable[[], int]) -> int:

@@ -33,11 +33,16 @@ FAKE_CAPACITY = HostCapacity(cpus=32, memory_bytes=128 * GIB, disk_bytes=0, acce
 
 
 def real_agent(
-    state: Path, source: SpecSource, accel: Literal["auto", "kvm", "tcg"], warm: WarmOptions = WarmOptions()
+    state: Path,
+    source: SpecSource,
+    accel: Literal["auto", "kvm", "tcg"],
+    warm: WarmOptions = WarmOptions(),
+    cpus: int | None = None,
 ) -> Agent:
     """An agent on QEMU, the routed network and qcow2 disks under `state`; guests that run there are adopted.
 
-    `warm`: whether new VMs may start from templates, which are made then, and what these may take.
+    `warm`: whether new VMs may start from templates, which are made then, and what these may take. `cpus`: how many
+    CPUs guests are promised.
 
     Raises HostError when the host lacks something that `skerry doctor` names. Call `start()` on what it returns.
     """
@@ -62,7 +67,7 @@ def real_agent(
     templates.sweep()
     starts = TemplateStarts(templates, compute, network, storage) if warm.on else None
     checkpoints = QemuCheckpoints(state, compute, network, storage)
-    capacity = measure(choice.accelerator)
+    capacity = measure(choice.accelerator, cpus)
     return Agent(source, compute, network, storage, checkpoints, guests=guests, capacity=capacity, warm=starts)
 
 

@@ -20,6 +20,7 @@ KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 DEADLINE_SECONDS = 3600
 
 _EXCLUDED = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/info/*", "/usr/share/locale/*", "/usr/share/lintian/*")
+_WANTED_UNITS = ("systemd-networkd", "systemd-resolved", "skerry-provision", "skerry-ready")
 _UNWANTED_UNITS = (
     "apt-daily.timer",
     "apt-daily-upgrade.timer",
@@ -34,14 +35,20 @@ _UNWANTED_MODULES = ("configfs", "dm_mod", "drm", "efi_pstore", "fuse", "loop")
 # The first looks for data sources with a long shell script, the second for partitions that fstab names anyway.
 _UNWANTED_GENERATORS = ("cloud-init-generator", "systemd-gpt-auto-generator", "systemd-hibernate-resume-generator")
 
+# Neither has to be there before a login; the whole boot waits for what is before sysinit.target.
+_LATE_UNITS = ("systemd-resolved", "systemd-timesyncd")
+
 # Runs outside the root folder with its path in $1. Host keys and leases must never be shared by two guests.
 CUSTOMIZE = f"""set -eu
 chroot "$1" systemctl --quiet disable {" ".join(_UNWANTED_UNITS)} || true
-chroot "$1" systemctl --quiet enable systemd-networkd.service systemd-resolved.service
+chroot "$1" systemctl --quiet enable {" ".join(_WANTED_UNITS)}
 chroot "$1" systemctl --quiet mask {" ".join(f"modprobe@{name}.service" for name in _UNWANTED_MODULES)}
+for name in {" ".join(_LATE_UNITS)}; do
+    sed '/^Before=/s/\\b\\(sysinit\\|network\\)\\.target//g' \\
+        "$1"/lib/systemd/system/$name.service >"$1"/etc/systemd/system/$name.service
+done
 mkdir -p "$1"/etc/systemd/system-generators
 for name in {" ".join(_UNWANTED_GENERATORS)}; do ln -sf /dev/null "$1"/etc/systemd/system-generators/$name; done
-ln -sf /lib/systemd/system/cloud-init.target "$1"/etc/systemd/system/multi-user.target.wants/cloud-init.target
 chroot "$1" passwd --quiet --lock root
 rm -f "$1"/etc/ssh/ssh_host_* "$1"/etc/dpkg/dpkg.cfg.d/99mmdebstrap "$1"/etc/apt/apt.conf.d/99mmdebstrap
 rm -f "$1"/etc/resolv.conf "$1"/etc/.resolv.conf.systemd-resolved.bak

@@ -33,7 +33,7 @@ def skerrys() -> list[str]:
         firmware="uefi",
     )
     disk = Disk("d1", (Layer(14, "qcow2"), Layer(15, "qcow2")))
-    fds = Descriptors(qmp=10, serial=11, agent=12, serial_log=13, disks=(disk,), taps=(16,), cd=17, firmware=(18, 19))
+    fds = Descriptors(10, 11, 12, 13, disks=(disk,), taps=(16,), cd=17, firmware=(18, 19), provision=20)
     return ["nsenter", "--net=/run/x", "setpriv", "--", *command_line("qemu-system-x86_64", "q35", "tcg", vm, fds)]
 
 

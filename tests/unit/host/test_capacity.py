@@ -9,9 +9,10 @@ from skerry.host.capacity import GIB, free_gib, measure
 def test_memory_less_a_headroom(tmp_path: Path) -> None:
     meminfo = tmp_path / "meminfo"
     meminfo.write_text("MemTotal:        8388608 kB\nMemFree: 1 kB\n")
-    capacity = measure("tcg", meminfo)
+    capacity = measure("tcg", meminfo=meminfo)
     assert (capacity.memory_bytes, capacity.accelerator) == (7 * GIB, "tcg")
     assert capacity.cpus == len(os.sched_getaffinity(0))
+    assert measure("tcg", 16, meminfo).cpus == 16
 
 
 def test_free_space_in_whole_gib() -> None:

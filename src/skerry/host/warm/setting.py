@@ -11,7 +11,7 @@ from skerry.host.compute.qemu.argv import Descriptors, Disk, Layer, Memory
 from skerry.host.compute.qemu.machine_types import full_version
 from skerry.hostspec import DiskAttachment, VmSpec
 
-SCRIPTS = ("prepare.sh", "resident.pl", "personalise.pl")
+SCRIPTS = ("prepare.sh", "resident.pl", "common.pl", "personalise.pl")
 
 
 def setting(accelerator: str, machine: str, binary: str) -> str:

@@ -32,6 +32,9 @@ SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=de
 SLOT = {"rng": 1, "agent": 2, "scsi": 3, "os": 4, "balloon": 5, "nic": 8}
 MOST_NICS = 8
 
+# A credential for systemd (systemd.system-credentials(7)); skerry-provision.service of our images runs it.
+PROVISION = "opt/io.systemd.credentials/skerry.provision"
+
 
 @dataclass(frozen=True)
 class Layer:
@@ -72,7 +75,10 @@ class Memory:
 
 @dataclass(frozen=True)
 class Descriptors:
-    """Everything a QEMU inherits. `qmp`, `serial`, `agent` listen; `firmware` is (code, variables) for UEFI."""
+    """Everything a QEMU inherits. `qmp`, `serial`, `agent` listen; `firmware` is (code, variables) for UEFI.
+
+    `provision`: the script for a first boot, in a memfd.
+    """
 
     qmp: int
     serial: int
@@ -81,6 +87,7 @@ class Descriptors:
     disks: tuple[Disk, ...] = ()
     taps: tuple[int, ...] = ()
     cd: int | None = None
+    provision: int | None = None
     firmware: tuple[int, int] | None = None
     memory: Memory | None = None
 
@@ -94,6 +101,7 @@ def command_line(binary: str, machine: str, accelerator: str, vm: VmSpec, fds: D
         *_processor(accelerator, vm.vcpus),
         *_memory(vm.memory_bytes // MIB, fds.memory),
         *_identity(vm.id),
+        *_provision(fds.provision),
         *_power(),
         *_monitor(fds.qmp),
         *_serial(fds.serial, fds.serial_log),
@@ -145,6 +153,11 @@ def _identity(vm: str) -> list[str]:
         *["-smbios", f"type=1,manufacturer=Microsoft Corporation,product=Virtual Machine,uuid={vm}"],
         *["-smbios", f"type=3,manufacturer=Microsoft Corporation,asset={AZURE_CHASSIS_TAG}"],
     ]
+
+
+def _provision(fd: int | None) -> list[str]:
+    """QEMU reads the file at its start, as its own user, who may open a memfd anew."""
+    return [] if fd is None else ["-fw_cfg", f"name={PROVISION},file=/proc/self/fd/{fd}"]
 
 
 def _power() -> list[str]:
@@ -254,6 +267,6 @@ def _fdset(fd: int) -> list[str]:
 def inherited(fds: Descriptors) -> Sequence[int]:
     """Every descriptor number in `fds`."""
     layers = [layer.fd for disk in fds.disks for layer in disk.layers]
-    optional = [*([fds.cd] if fds.cd is not None else []), *(fds.firmware or ())]
+    optional = [fd for fd in (fds.cd, fds.provision) if fd is not None] + [*(fds.firmware or ())]
     optional += [fds.memory.fd] if fds.memory else []
     return [fds.qmp, fds.serial, fds.agent, fds.serial_log, *layers, *fds.taps, *optional]

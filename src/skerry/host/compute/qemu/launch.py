@@ -17,6 +17,7 @@ from skerry.host.errors import HostError, Refused
 from skerry.host.files import write_atomically
 from skerry.host.provisioning.iso import provisioning_cd
 from skerry.host.provisioning.ovf import ovf_env
+from skerry.host.provisioning.script import provision
 from skerry.hostspec import VmSpec
 
 CD = "provisioning.iso"
@@ -90,6 +91,8 @@ def launch(
     _refuse(vm, disks, taps)
     with ExitStack() as opened:
         fds = replace(_descriptors(opened, folder, vm, disks, taps), memory=memory)
+        if memory is None:
+            fds = replace(fds, provision=_provision(opened, vm))
         words = setting.confine(argv.command_line(setting.binary, machine, setting.accelerator, vm, fds))
         reading, writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         opened.callback(os.close, writing)
@@ -139,6 +142,15 @@ def _cd(opened: ExitStack, folder: Path, vm: VmSpec) -> int | None:
         return None
     write_atomically(path, provisioning_cd(ovf_env(vm.provisioning)))
     return _open(opened, path)
+
+
+def _provision(opened: ExitStack, vm: VmSpec) -> int | None:
+    """The script of a first boot, in memory only. With several NICs the guest's network is cloud-init's to set up."""
+    if vm.provisioning is None:
+        return None
+    descriptor = _keep(opened, os.memfd_create("skerry-provision"))
+    os.write(descriptor, provision(vm.id, vm.provisioning, by_cloud_init=len(vm.ports) > 1))
+    return descriptor
 
 
 def _firmware(opened: ExitStack, folder: Path) -> tuple[int, int]:

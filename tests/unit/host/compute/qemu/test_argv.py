@@ -85,6 +85,11 @@ def test_kvm_gives_the_guest_the_hosts_cpu() -> None:
     assert (after(words, "-accel"), after(words, "-cpu")) == (["kvm"], ["host"])
 
 
+def test_a_first_boot_s_script_is_a_credential_and_never_in_the_arguments() -> None:
+    words = command_line("q", "m", "tcg", VM, Descriptors(10, 11, 12, 13, provision=17))
+    assert after(words, "-fw_cfg") == ["name=opt/io.systemd.credentials/skerry.provision,file=/proc/self/fd/17"]
+
+
 def test_bios_needs_no_flash_and_a_provisioned_guest_has_an_empty_drive() -> None:
     fds = Descriptors(qmp=10, serial=11, agent=12, serial_log=13)
     words = command_line("qemu", "pc-q35-7.2", "tcg", replace(VM, macs=()), fds)
@@ -107,7 +112,11 @@ def test_nothing_that_a_tenant_named_is_in_it() -> None:
 
 @pytest.mark.parametrize(
     ("fds", "numbers"),
-    [(FDS, {10, 11, 12, 13, 20, 21, 30, 14, 15, 16}), (Descriptors(10, 11, 12, 13), {10, 11, 12, 13})],
+    [
+        (FDS, {10, 11, 12, 13, 20, 21, 30, 14, 15, 16}),
+        (Descriptors(10, 11, 12, 13, provision=17), {10, 11, 12, 13, 17}),
+        (Descriptors(10, 11, 12, 13), {10, 11, 12, 13}),
+    ],
 )
 def test_every_descriptor_is_inherited(fds: Descriptors, numbers: set[int]) -> None:
     assert set(inherited(fds)) == numbers
