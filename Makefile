@@ -30,8 +30,8 @@ fuzz-api: dev ## 10,000 and more requests made from /openapi.json, every answer 
 test-warm: system-tests dev ## VMs that continue from a template, on real guests
 	@$(SUDO) .venv/bin/pytest tests/system/test_warm.py -m warm --timeout 900
 
-test-checkpoints: system-tests dev ## VMs that are kept, put back and forked, on real guests
-	@$(SUDO) .venv/bin/pytest tests/system/compute/test_checkpoints.py tests/system/test_checkpoints.py -m checkpoints --timeout 1200
+test-checkpoints: system-tests dev az sdk ## VMs that are kept, put back and forked, on real guests and by the real az
+	@$(SUDO) .venv/bin/pytest tests/system -m checkpoints --timeout 1200
 
 lint: dev ## formatting, linters, types
 	@.venv/bin/ruff format --check src tests bench
