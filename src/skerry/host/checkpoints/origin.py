@@ -11,20 +11,22 @@ from skerry.host.errors import HostError
 from skerry.host.warm.clone import restore
 from skerry.host.warm.guest_agent import GuestAgent
 
-AGENT_SECONDS, SCRIPT_SECONDS = 60.0, 180.0
+SCRIPT_SECONDS = 180.0
 
 
 @dataclass
 class Continued:
     """An Origin: the checkpoint's memory, and its `state` as an open file.
 
-    `script`: what the guest has to do first; empty for one without a guest agent. `grow`: new sizes of disks, by node.
-    `fork`: it has no link until the script is done, and the script must succeed; else what is in its way is `trouble`.
+    `script`: what the guest has to do first, if its agent answers within `patience` seconds. `grow`: new sizes of
+    disks, by node. `fork`: it has no link until the script is done, and the script must succeed; else what is in its
+    way is `trouble`.
     """
 
     memory: Memory
     state: int
     script: bytes
+    patience: float
     grow: Sequence[tuple[str, int]]
     nics: int
     fork: bool
@@ -51,10 +53,8 @@ class Continued:
             self._link(monitor, up=True)
 
     def _run(self, agent: Path, began: float) -> None:
-        if not self.script:
-            raise HostError("no guest agent answered when it was made")
         with GuestAgent(agent) as channel:
-            channel.wait(AGENT_SECONDS)
+            channel.wait(self.patience)
             self.phases["agent"] = time.monotonic() - began
             channel.run("/usr/bin/perl", self.script, SCRIPT_SECONDS)
         self.phases["identity"] = time.monotonic() - began

@@ -41,6 +41,8 @@ from skerry.hostspec import CheckpointedDisk, CheckpointObserved, CheckpointSpec
 log = structlog.get_logger()
 
 GONE_SECONDS = 10.0
+PATIENCE, SHORT_PATIENCE = 120.0, 5.0
+"""Seconds for a guest's agent to answer; for one that didn't before, which may just have been booting."""
 
 
 class QemuCheckpoints:
@@ -273,8 +275,7 @@ class QemuCheckpoints:
         checkpoint = self._store.find(vm.restore_from or "")
         if checkpoint.kept is None:
             return False
-        script = scripts.same_again() if checkpoint.kept.agent else b""
-        self._continue(replace(vm, provisioning=None), taps, checkpoint, script, fork=False)
+        self._continue(replace(vm, provisioning=None), taps, checkpoint, scripts.same_again(), fork=False)
         return True
 
     def fork(self, vm: VmSpec, vnets: Sequence[VnetSpec], taps: Sequence[int]) -> bool:
@@ -285,8 +286,6 @@ class QemuCheckpoints:
         kept = checkpoint.kept
         if kept is None:
             return False
-        if not kept.agent:
-            raise HostError("no guest agent answered in the machine that it is a fork of")
         _refuse_unlike(vm, kept)
         if machine is not None and machine.unborn:
             self._as_new(vm, checkpoint)
@@ -311,6 +310,7 @@ class QemuCheckpoints:
                 Memory(memory, shared=False, reporting=kept.reporting),
                 state,
                 script,
+                PATIENCE if fork or kept.agent else SHORT_PATIENCE,
                 self._grown(vm, kept),
                 nics=len(vm.ports),
                 fork=fork,
