@@ -142,7 +142,9 @@ def _front(start: Start, link: _Link) -> Front:
     state = Path(start.state)
     identity, secrets = Identity.load(state, start.base_url), Secrets((state / "keys" / "secrets.key").read_bytes())
     installation = Installation(identity.subscription_id, identity.tenant_id, identity.base_url, secrets)
-    routes = Routes(Store(start.database, READERS), ResourceService(build_registry(), installation, _NoHosts()))
+    store = Store(start.database, READERS)
+    store.open()
+    routes = Routes(store, ResourceService(build_registry(), installation, _NoHosts()))
     return Front(routes, create_app(routes, authenticator(identity), (), link.answered), link.send)
 
 

@@ -135,6 +135,8 @@ class PostgresqlDriver:
         self._in_transaction = pq.TransactionStatus.INTRANS
         self._pending = 0  # statements sent whose results are still to be read
         self._left = self._gone = False
+        self._readable = select.poll()
+        self._readable.register(self._libpq.socket, select.POLLIN)
         self.count = 0
 
     def run(self, statement: "Statement", values: Values) -> list[Row]:
@@ -187,7 +189,7 @@ class PostgresqlDriver:
         if self._left:
             self._left, self._pending = False, 0
             self._check(self._results())
-            if select.select([self._libpq.socket], [], [], 0)[0]:  # nothing was asked: it is a farewell
+            if self._readable.poll(0):  # nothing was asked: it is a farewell
                 from psycopg import OperationalError
 
                 self._gone = True
@@ -216,13 +218,20 @@ class PostgresqlDriver:
         found: list[PGresult] = []
         ends = 0  # a None ends each statement's results; two, all that there will be
         while ends < 2:
-            result = self._libpq.get_result()
+            result = self._result()
             ends = 0 if result is not None else ends + 1
             if result is not None and result.status == self._synced:
                 self._libpq.exit_pipeline_mode()
                 break
             found += [result] if result is not None else []
         return next((result for result in found if result.status not in self._good), found[-1])
+
+    def _result(self) -> "PGresult | None":
+        """libpq's next result. `get_result` would wait without letting other threads compute."""
+        while self._libpq.is_busy():
+            self._readable.poll()
+            self._libpq.consume_input()
+        return self._libpq.get_result()
 
     def control(self, sql: str) -> None:
         """BEGIN, COMMIT and their like; several with `;` between take one round trip."""

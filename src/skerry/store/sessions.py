@@ -63,6 +63,10 @@ class Pool:
         except BaseException:
             _close(session)
             raise
+        self.keep(session)
+
+    def keep(self, session: Session) -> None:
+        """Keep a connection that is in no transaction for the next."""
         self._idle.append(session)
         if self._closed:
             self.close()
@@ -84,7 +88,7 @@ class Readers:
 
     def __init__(self, database: Database, limit: int) -> None:
         self._database, self._pool = database, Pool(database)
-        self._room = threading.BoundedSemaphore(limit)
+        self._limit, self._room = limit, threading.BoundedSemaphore(limit)
 
     @contextmanager
     def transaction(self) -> Iterator[Session]:
@@ -106,6 +110,11 @@ class Readers:
                 self._pool.leave(session)
         finally:
             self._room.release()
+
+    def fill(self) -> None:
+        """Open all connections, so that nobody who reads waits for one. Raises StoreUnavailable."""
+        for _ in range(self._limit):
+            self._pool.keep(self._database.connect())
 
     def close(self) -> None:
         """Close the connections."""

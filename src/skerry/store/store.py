@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -103,6 +103,11 @@ class Store:
         """A unit of work that only reads. Raises StoreUnavailable."""
         with self._readers.transaction() as session:
             yield UnitOfWork(session, self._reports)
+
+    def open(self) -> None:
+        """Open the connections that reads of rows by key take, if the database is there: the first one takes long."""
+        with suppress(StoreUnavailable):
+            (self._glances if self.glances else self._readers).fill()
 
     @property
     def glances(self) -> bool:

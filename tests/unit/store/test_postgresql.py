@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from itertools import count as count_up
 from pathlib import Path
 
 import psycopg
@@ -18,6 +19,7 @@ from skerry.store import BadDatabase, OperationRow, ResourceRow, Store, StoreUna
 from skerry.store.archive import Archive
 from skerry.store.database import Database
 from skerry.store.migrate import HEAD, NewerState, OtherInstallation, prepare, upgrade, writing
+from skerry.store.sql import Statement
 
 
 @pytest.fixture
@@ -161,6 +163,33 @@ def test_a_read_holds_no_transaction_open(postgresql: Server) -> None:
         with psycopg.connect(url) as connection:
             until(lambda: connection.execute(query).fetchone() == (1,))  # this one's own
     postgresql.drop(url)
+
+
+def test_connections_for_reads_are_there_before_they_are_asked_for(postgresql: Server) -> None:
+    url = postgresql.prepared()
+    query = text("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()")
+    with closing(Store(url, readers=3)) as store:
+        store.open()
+        with store.read() as work:
+            assert work.connection.execute(query).scalar() == 3
+    postgresql.drop(url)
+
+
+def test_others_compute_while_one_waits_for_the_server(url: str) -> None:
+    turns, stop = count_up(0), threading.Event()
+
+    def compute() -> None:
+        while not stop.is_set():
+            next(turns)
+
+    with closing(Store(url)) as store, store.write() as work, ThreadPoolExecutor(1) as pool:
+        pool.submit(compute)
+        before = next(turns)
+        work.session.run(Statement(text("SELECT pg_sleep(0.5)")), {})
+        work.session.settle()
+        after = next(turns)
+        stop.set()
+    assert after - before > 1000
 
 
 def test_a_server_that_ends_during_a_transaction_keeps_nothing_of_it(own: Server) -> None:
