@@ -64,7 +64,7 @@ class Cloud:
 
     def ssh(self, target: str, command: str, *options: str) -> str:
         """Plain ssh with the test's key."""
-        return self.run("ssh", "-i", self.key, *SSH_OPTIONS, *options, target, command, timeout=120)
+        return self.run("ssh", "-i", self.key, *SSH_OPTIONS, *options, target, command)
 
     def pid(self) -> int:
         """The server's process."""

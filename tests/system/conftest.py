@@ -15,7 +15,7 @@ LONGEST = ("test_session.py", "test_qemu.py", "test_debian.py", "test_image.py",
 """The files that take longest: most of them boot machines. The second needs no image while the first builds it."""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def cloud() -> Iterator[Cloud]:
     """Skerry with the Debian 12 image, and az logged in to it."""
     for tool, how in ((AZ, "make test"), (SDK, "make test")):

@@ -156,7 +156,7 @@ def argv(kind: str, folder: Path, disk: DiskFile, platform_port: int, ssh_port: 
     network = f"user,id=net,net=168.0.0.0/7,restrict=on,hostfwd=tcp:127.0.0.1:{ssh_port}-:22,{guests}"
     drive = f"driver=qcow2,node-name=os,file.driver=file,file.filename={disk.path}"
     return [
-        *("qemu-system-x86_64", "-machine", "q35", "-accel", "tcg", "-cpu", "qemu64", "-smp", "2", "-m", "1024"),
+        *("qemu-system-x86_64", "-machine", "q35", "-accel", "tcg", "-cpu", "qemu64", "-smp", "1", "-m", "1024"),
         *("-nodefaults", "-display", "none", "-serial", f"file:{folder / 'serial.log'}", *firmware(kind, folder)),
         *("-uuid", "11111111-2222-3333-4444-555555555555"),
         *("-smbios", "type=3,asset=7783-7084-3265-9085-8269-3286-77"),
