@@ -1,69 +1,16 @@
-# Run first in a machine that continues from a checkpoint: random numbers and the clock; a fork also becomes its own.
-#
-# It needs nothing but perl-base. $main::parameters (hex of name, NUL, value, NUL …) is put before it by the host; a
-# machine that was put back to a checkpoint of its own gets no `vm`, for it is the same machine.
-use strict;
-use warnings;
-
-our $parameters;
-my %p = split /\0/, pack('H*', $parameters), -1;
-
-sub content { open(my $file, '<', $_[0]) or return ''; local $/; return scalar <$file> }
-
-sub put {
-    my ($path, $text, $mode) = @_;
-    open(my $file, '>', $path) or die "$path: $!\n";
-    print $file $text;
-    close($file) or die "$path: $!\n";
-    chmod $mode, $path if defined $mode;
-}
+# Run first in a machine that continues from a checkpoint, after common.pl and personalise.pl: random numbers and the
+# clock; a fork also becomes its own. A machine that was put back to a checkpoint of its own gets no `vm`: it is the same.
 
 sub change { my ($path, $text) = @_; put($path, $text) if $text ne content($path) }
 
-sub run { system(@_) == 0 or die "$_[0] failed with $?\n" }
-
-# random(4): RNDADDENTROPY takes bits, bytes and the bytes; RNDRESEEDCRNG makes the kernel use them now.
-sub reseed {
-    open(my $random, '+<', '/dev/random') or die "/dev/random: $!\n";
-    my $seed = pack('H*', $p{seed});
-    my $entropy = pack('ii', 8 * length $seed, length $seed) . $seed;
-    ioctl($random, 0x40085203, $entropy) or die "RNDADDENTROPY: $!\n";
-    ioctl($random, 0x5207, 0) or die "RNDRESEEDCRNG: $!\n";
-}
-
-# Of the kinds that the machine has; sshd reads them anew at the end.
+# Of the kinds that the machine has; the usual one was made by the host, which takes no time here.
 sub host_keys {
-    my @kinds = map { /ssh_host_(\w+)_key$/ } glob '/etc/ssh/ssh_host_*_key';
-    unlink glob '/etc/ssh/ssh_host_*';
-    my @running;
-    for my $kind (@kinds) {
-        my $pid = fork() // die "fork: $!\n";
-        if ($pid) { push @running, $pid; next }
-        exec 'ssh-keygen', '-q', '-t', $kind, '-N', '', '-C', '', '-f', "/etc/ssh/ssh_host_${kind}_key" or exit 1;
+    my @others = grep { $_ ne 'ed25519' } map { /ssh_host_(\w+)_key$/ } glob '/etc/ssh/ssh_host_*_key';
+    host_key();
+    for my $kind (@others) {
+        my @key = ('-t', $kind, '-N', '', '-C', '', '-f', "/etc/ssh/ssh_host_${kind}_key");
+        system('ssh-keygen', '-q', @key) == 0 or die "ssh-keygen failed with $?\n";
     }
-    return @running;
-}
-
-sub name_it {
-    my $old = content('/etc/hostname') =~ s/\s+$//r;
-    put('/etc/machine-id', "$p{machine_id}\n", 0444);
-    put('/etc/hostname', "$p{hostname}\n");
-    put('/proc/sys/kernel/hostname', $p{hostname});
-    if ($old ne '') {
-        change('/etc/hosts', content('/etc/hosts') =~ s/(?<=\s)\Q$old\E(?=\s)/$p{hostname}/gr);
-    }
-    # The firmware's tables are in memory and so the other machine's; cloud-init and users look here for the vmId.
-    system('umount', '/sys/class/dmi/id/product_uuid') if content('/proc/mounts') =~ m{/dmi/id/product_uuid };
-    put('/run/skerry-product-uuid', "$p{vm}\n", 0400);
-    run('mount', '--bind', '/run/skerry-product-uuid', '/sys/class/dmi/id/product_uuid');
-}
-
-sub interface {
-    my ($mac) = @_;
-    for my $path (glob '/sys/class/net/*') {
-        return $path =~ s{.*/}{}r if content("$path/address") eq "$mac\n";
-    }
-    die "no interface has the address $mac\n";
 }
 
 # What names the interface by its old address would look for it in vain at the next start.
@@ -76,18 +23,11 @@ sub rename_address {
     }
 }
 
-# Each address is set at once; DHCP follows by itself when the link comes up, and confirms it.
-sub connect_it {
+sub connect_all {
     for my $nic (split /\n/, $p{nics}) {
-        my ($old, $mac, $address, $gateway) = split / /, $nic;
-        my $name = interface($old);
-        rename_address($old, $mac);
-        run('ip', 'link', 'set', 'dev', $name, 'down');
-        run('ip', 'address', 'flush', 'dev', $name);
-        run('ip', 'link', 'set', 'dev', $name, 'address', $mac);
-        run('ip', 'link', 'set', 'dev', $name, 'up');
-        run('ip', 'address', 'replace', $address, 'dev', $name);
-        run('ip', 'route', 'replace', 'default', 'via', $gateway, 'dev', $name, 'metric', '4096');
+        @p{'template_mac', 'mac', 'address', 'gateway'} = split / /, $nic;
+        rename_address($p{template_mac}, $p{mac});
+        connect_it();
     }
 }
 
@@ -105,21 +45,21 @@ sub provisioned {
     change($seed, content($seed) =~ s{(<(?:\w+:)?HostName>)[^<]*}{$1$p{hostname}}r) if -e $seed;
 }
 
+take($main::parameters);
 reseed();
-run('date', '--utc', '--set', "\@$p{time}");
+set_clock();
 exit 0 unless $p{vm};
 
-my @keys = host_keys();
+number_it();
 name_it();
-connect_it();
+connect_all();
+host_keys();
 provisioned();
-for my $pid (@keys) {
-    waitpid $pid, 0;
-    die "ssh-keygen failed with $?\n" if $?;
-}
-my ($sshd) = content('/run/sshd.pid') =~ /^(\d+)$/m;
-kill 'HUP', $sshd if $sshd;
 
 # The rest can wait for the first login: a journal under the new machine-id, and leases that are this machine's own.
-my $later = 'systemctl try-restart systemd-journald systemd-networkd; ip route show default proto dhcp | grep -q . && ip route delete default metric 4096';
-run('systemd-run', '--quiet', '--no-block', '--unit=skerry-fork', '/bin/sh', '-c', $later) if -d '/run/systemd/system';
+if (-d '/run/systemd/system') {
+    my $later = 'systemctl try-restart systemd-journald systemd-networkd
+        ip route show default proto dhcp | grep -q . && ip route delete default metric 4096';
+    my @unit = ('--quiet', '--no-block', '--unit=skerry-fork', '-pCPUSchedulingPolicy=idle');
+    system('systemd-run', @unit, '/bin/sh', '-c', $later) == 0 or die "systemd-run failed with $?\n";
+}

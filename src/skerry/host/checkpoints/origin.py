@@ -11,7 +11,7 @@ from skerry.host.errors import HostError
 from skerry.host.warm.clone import restore
 from skerry.host.warm.guest_agent import GuestAgent
 
-SCRIPT_SECONDS = 180.0
+SCRIPT_SECONDS = 300.0
 
 
 @dataclass

@@ -3,12 +3,12 @@
 import os
 import time
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
 from uuid import uuid4
 
 from skerry.host.errors import HostError
+from skerry.host.provisioning.script import encoded, guest_file, identity
 from skerry.host.warm.identity import SEED_BYTES, Place
-from skerry.hostspec import VmSpec, VnetSpec
+from skerry.hostspec import Provisioning, VmSpec, VnetSpec
 
 
 def same_again() -> bytes:
@@ -26,15 +26,14 @@ def one_s_own(vm: VmSpec, vnets: Sequence[VnetSpec], old_macs: Sequence[str]) ->
         for old, place in zip(old_macs, places, strict=True)
         if place is not None
     ]
-    hostname = vm.provisioning.hostname if vm.provisioning else vm.name
-    return _script({"vm": vm.id, "machine_id": uuid4().hex, "hostname": hostname, "nics": "\n".join(nics)})
+    told = identity(vm.id, vm.provisioning or Provisioning(hostname=vm.name, admin_username=""))
+    return _script({**told, "machine_id": uuid4().hex, "nics": "\n".join(nics)})
 
 
 def _script(parameters: Mapping[str, str]) -> bytes:
-    every = {"seed": os.urandom(SEED_BYTES).hex(), "time": f"{time.time():.3f}", "vm": "", **parameters}
-    text = "\0".join(word for pair in every.items() for word in pair)
-    body = (files("skerry.guest") / "continue.pl").read_text()
-    return f"$main::parameters = '{text.encode().hex()}';\n{body}".encode()
+    every = {"seed": os.urandom(SEED_BYTES).hex(), "time": f"{time.time():.9f}", "vm": "", **parameters}
+    code = "".join(map(guest_file, ("common.pl", "personalise.pl", "continue.pl")))
+    return b"$main::parameters = '" + encoded(every) + b"';\n" + code.encode()
 
 
 def _mac(text: str) -> str:
