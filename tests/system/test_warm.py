@@ -100,7 +100,7 @@ def creating(cloud: Cloud, name: str) -> Iterator[tuple[str, int]]:
 def ready(cloud: Cloud, name: str) -> None:
     def succeeded() -> bool:
         shown = json.loads(cloud.skerry("vm", "show", name, "-g", "warm", "-o", "json"))
-        return bool(shown["provisioningState"] == "Succeeded")
+        return bool(shown["properties"]["provisioningState"] == "Succeeded")
 
     until(succeeded, 600, f"{name} is ready")
 
