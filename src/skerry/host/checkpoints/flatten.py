@@ -85,18 +85,25 @@ class Flattener:
         while not self._closing.is_set():
             self._wake.wait(LOOK_SECONDS)
             self._wake.clear()
-            for vm, machine in self._compute.machines().items():
-                if machine.state == "running" and not self._closing.is_set():
-                    self._try(vm, machine.disks)
+            if any(self._frozen.folder.iterdir()):  # nearly every host has none
+                for vm, machine in self._compute.machines().items():
+                    if machine.state == "running" and not self._closing.is_set():
+                        self._try(vm, machine.disks)
 
     def _try(self, vm: str, disks: Sequence[str]) -> None:
         try:
-            if any(self._needless(disk) for disk in disks):
+            found = [disk for disk in disks if self._on_frozen(disk)]
+            if any(self._needless(disk) for disk in found):
                 with self._compute.watched(vm, None) as (monitor, _):
-                    for device, disk in _devices(monitor, disks):
+                    for device, disk in _devices(monitor, found):
                         self._flatten(vm, monitor, device, disk)
         except (HostError, OSError) as error:
             log.warning("a disk's chain is left as long as it is", vm=vm, error=str(error))
+
+    def _on_frozen(self, disk: str) -> bool:
+        path = self._state / chains.DISKS / f"{disk}.qcow2"
+        below = chains.backing(self._state, path) if path.exists() else None
+        return below is not None and below.parent.name == chains.FROZEN
 
     def _needless(self, disk: str) -> int:
         used, kept = chains.overlays(self._state), self._frozen.kept()
