@@ -2,16 +2,14 @@
 
 import hashlib
 import json
-from importlib.resources import files
 from pathlib import Path
 
 from skerry import __version__
 from skerry.host.compute.qemu import argv
 from skerry.host.compute.qemu.argv import Descriptors, Disk, Layer, Memory
 from skerry.host.compute.qemu.machine_types import full_version
+from skerry.host.warm.identity import prepare
 from skerry.hostspec import DiskAttachment, VmSpec
-
-SCRIPTS = ("prepare.sh", "resident.pl", "common.pl", "personalise.pl")
 
 
 def setting(accelerator: str, machine: str, binary: str) -> str:
@@ -39,5 +37,4 @@ def _digest(machine: str, accelerator: str) -> str:
     disk = Disk("disk", (Layer(5, "qcow2"), Layer(6, "qcow2")))
     fds = Descriptors(1, 2, 3, 4, (disk,), taps=(7,), cd=8, firmware=(9, 10), memory=Memory(11, shared=False))
     words = argv.command_line("qemu", machine, accelerator, vm, fds)
-    scripts = [(files("skerry.guest") / name).read_text() for name in SCRIPTS]
-    return hashlib.sha256(json.dumps([*words, *scripts]).encode()).hexdigest()[:12]
+    return hashlib.sha256(json.dumps(words).encode() + prepare()).hexdigest()[:12]

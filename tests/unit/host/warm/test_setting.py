@@ -44,10 +44,10 @@ def test_another_processor_or_device_is_another_setting(
     assert setting("tcg", "m", "qemu") != before
 
 
-@pytest.mark.parametrize("name", ["__version__", "SCRIPTS"])
-def test_another_skerry_is_another_setting(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+@pytest.mark.parametrize(("name", "value"), [("__version__", "9.9"), ("prepare", lambda: b"another script")])
+def test_another_skerry_is_another_setting(monkeypatch: pytest.MonkeyPatch, name: str, value: object) -> None:
     before = setting("tcg", "m", "qemu")
-    monkeypatch.setattr(module, name, "9.9" if name == "__version__" else ("prepare.sh",))
+    monkeypatch.setattr(module, name, value)
     assert setting("tcg", "m", "qemu") != before
 
 
