@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from tests.system.cloud import AZ, SDK, Cloud, free_port
+from tests.system.real import Real, vm_path
 
 LONGEST = ("test_session.py", "test_qemu.py", "test_debian.py", "test_image.py", "test_fuzz.py")
 """The files that take longest: most of them boot machines. The second needs no image while the first builds it."""
@@ -32,6 +33,18 @@ def cloud() -> Iterator[Cloud]:
     finally:
         found.skerry("down", check=False)
         shutil.rmtree(folder)
+
+
+@pytest.fixture
+def nic(real: Real) -> Iterator[str]:
+    """A NIC for the test's VM; nothing is left of that afterwards, and it was one Skerry all the time."""
+    pid = real.pid
+    yield real.network()
+    if real.get(vm_path()) is not None:
+        real.delete()
+    real.remove_disks()
+    real.clean()
+    assert real.pid == pid
 
 
 def exports(text: str) -> dict[str, str]:

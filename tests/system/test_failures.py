@@ -40,18 +40,6 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Real]:
         subprocess.run(["umount", "--lazy", str(folder / "state")], check=True)
 
 
-@pytest.fixture
-def nic(real: Real) -> Iterator[str]:
-    """A NIC for the test's VM; nothing is left of that afterwards, and it was one Skerry all the time."""
-    pid = real.pid
-    yield real.network()
-    if real.get(vm_path()) is not None:
-        real.delete()
-    real.remove_disks()
-    real.clean()
-    assert real.pid == pid
-
-
 @contextmanager
 def full(folder: Path) -> Iterator[None]:
     """A file system without a free block."""

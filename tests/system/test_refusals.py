@@ -38,18 +38,6 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Real]:
     real.skerry("down", check=False)
 
 
-@pytest.fixture
-def nic(real: Real) -> Iterator[str]:
-    """A NIC for the test's VM; nothing is left of that afterwards, and it was one Skerry all the time."""
-    pid = real.pid
-    yield real.network()
-    if real.get(vm_path()) is not None:
-        real.delete()
-    real.remove_disks()
-    real.clean()
-    assert real.pid == pid
-
-
 def refused(real: Real, method: str, path: str, body: object = None) -> str:
     """The message of a change that fails, as it must."""
     return str(real.fails(method, path, body))

@@ -15,7 +15,7 @@ import click
 
 from skerry.cli.client import Client
 from skerry.cli.errors import CliError
-from skerry.cli.machines import Machine, Target, detailed, find
+from skerry.cli.machines import Machine, Resource, Target, detailed, find
 from skerry.cli.options import Command, with_output, with_target
 from skerry.cli.output import Output, Row, printable
 from skerry.cli.progress import Progress
@@ -24,21 +24,8 @@ _COLLECTIONS = "providers/Microsoft.Compute/restorePointCollections"
 MIB = 1 << 20
 
 
-@dataclass(frozen=True)
-class Point:
-    """A restore point: the API's answer."""
-
-    data: dict[str, Any]
-
-    @property
-    def id(self) -> str:
-        """Its resource id."""
-        return str(self.data["id"])
-
-    @property
-    def name(self) -> str:
-        """Its name."""
-        return str(self.data["name"])
+class Point(Resource):
+    """A restore point."""
 
     @property
     def created(self) -> str:

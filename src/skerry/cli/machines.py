@@ -14,8 +14,8 @@ _ADDRESSES = "providers/Microsoft.Network/publicIPAddresses"
 
 
 @dataclass(frozen=True)
-class Machine:
-    """A virtual machine: the API's answer, with `powerState`, `publicIps` and `privateIps` added as `az -d` does."""
+class Resource:
+    """The API's answer."""
 
     data: dict[str, Any]
 
@@ -28,6 +28,10 @@ class Machine:
     def name(self) -> str:
         """Its name."""
         return str(self.data["name"])
+
+
+class Machine(Resource):
+    """A virtual machine; `powerState`, `publicIps` and `privateIps` are added to it as `az -d` does."""
 
     @property
     def group(self) -> str:
