@@ -211,8 +211,8 @@ def test_skerry_killed_while_it_makes_a_template_leaves_nothing(cloud: Cloud) ->
         env=cloud.environment,
         stderr=subprocess.DEVNULL,
     )
-    making = "templates/.*"
-    until(lambda: any(qemus(path.name[1:]) for path in cloud.state.glob(making)), 60, "a template is being made")
+    making = "templates/.*"  # once the VMs that boot again have done so
+    until(lambda: any(qemus(path.name[1:]) for path in cloud.state.glob(making)), 900, "a template is being made")
     names = [path.name[1:] for path in cloud.state.glob(making)]
     os.kill(cloud.pid(), signal.SIGKILL)
     assert order.wait(60)
