@@ -3,7 +3,11 @@
 import time
 from typing import Any
 
+import pytest
+from msgspec.structs import replace
 from tests.api.client import Arm
+
+from skerry.host.storage.fake import DEBIAN_12
 
 TEMPLATES = "providers/Skerry.Admin/templates"
 
@@ -31,6 +35,23 @@ def test_an_order_is_carried_out_once(arm: Arm) -> None:
     status = arm.call("GET", "providers/Skerry.Admin/status").body["templates"]
     assert status["count"] == 1
     assert 0 < status["diskBytes"] < status["diskLimitBytes"]
+
+
+@pytest.mark.parametrize("name", ["Debian12", "debian-12"])
+def test_a_name_means_the_image_that_a_vm_would_be_made_of(arm: Arm, name: str) -> None:
+    """Not the one whose version is larger as text."""
+    older, newer = (
+        replace(DEBIAN_12, id=f"debian-12-{letter}", version=f"0.20261122.{number}")
+        for letter, number in (("b", 9), ("a", 10))
+    )
+    arm.host.storage.image_list = [older, newer]
+    versions = "providers/Microsoft.Compute/locations/local/publishers/Debian/artifacttypes/vmimage/offers/debian-12"
+    end = time.monotonic() + 20
+    while len(arm.get(f"{versions}/skus/12-gen2/versions").body) < 2:
+        assert time.monotonic() < end, "the host reported no new image"
+        time.sleep(0.02)
+    assert ordered(arm, image=name)["image"] == newer.id
+    assert ordered(arm, image=older.id)["image"] == older.id
 
 
 def test_one_that_can_t_be_made_says_why(arm: Arm) -> None:

@@ -11,7 +11,7 @@ from msgspec import Struct
 from skerry.arm.descriptor import Order, Text, View, ViewContext
 from skerry.arm.errors import Conflict, NotFound
 from skerry.hostspec import ImageObserved, TemplateObserved, TemplateSpec, template_id
-from skerry.resources.compute.catalogue.images import resolve_urn
+from skerry.resources.compute.catalogue.images import LATEST, resolve, resolve_urn
 from skerry.resources.compute.catalogue.sizes import SIZES, get_size
 from skerry.resources.compute.disk.model import default_os_disk_gb
 from skerry.store import UnitOfWork
@@ -100,14 +100,17 @@ def order(context: ViewContext, body: WarmRequest) -> Ordered:
 
 
 def _image(work: UnitOfWork, name: str) -> ImageObserved:
+    """By its id, or what a VM of that alias, name or URN would be made of."""
     if ":" in name:
         return resolve_urn(work, name)
     images = work.hosts.images()
-    found = [one for one in images if name.lower() in (one.id.lower(), one.alias.lower(), one.offer.lower())]
-    if not found:
-        known = ", ".join(sorted(one.alias or one.id for one in images)) or "none"
-        raise NotFound("ImageNotFound", f"There is no image '{name}' here. There are: {known}.", target="image")
-    return max(found, key=lambda one: one.version)
+    for one in images:
+        if name.lower() == one.id.lower():
+            return one
+        if name.lower() in (one.alias.lower(), one.offer.lower()):
+            return resolve(work, one.publisher, one.offer, one.sku, LATEST)
+    known = ", ".join(sorted(one.alias or one.id for one in images)) or "none"
+    raise NotFound("ImageNotFound", f"There is no image '{name}' here. There are: {known}.", target="image")
 
 
 def _view(host: str, one: TemplateObserved) -> TemplateView:
