@@ -64,9 +64,9 @@ def _build(wanted: Recipe, images: Path, progress: Progress) -> Path:
 def describe(wanted: Recipe, qcow2: Path) -> dict[str, Any]:
     """image.json: the fields of hostspec.ImageObserved, and the file's format, virtual size and SHA-256.
 
-    The version has Azure's form `0.YYYYMMDD.N`, from the day of the build.
+    The version has Azure's form `0.YYYYMMDD.N`, from the time of the build: the later of two on one day is the newer.
     """
-    today = datetime.now(UTC)
+    now = datetime.now(UTC)
     with qcow2.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return {
@@ -74,7 +74,7 @@ def describe(wanted: Recipe, qcow2: Path) -> dict[str, Any]:
         "publisher": wanted.publisher,
         "offer": wanted.offer,
         "sku": wanted.sku,
-        "version": f"0.{today:%Y%m%d}.1",
+        "version": f"0.{now:%Y%m%d}.{int(f'{now:%H%M%S}')}",
         "os_type": "Linux",
         "generation": "V2",
         "architecture": "x64",
