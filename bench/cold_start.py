@@ -5,10 +5,10 @@ are made before. One guest at a time.
 """
 
 import asyncio
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -22,8 +22,12 @@ from bench.skerry import TooSlow, free_port, skerry, succeeded, until
 
 AT_MOST = 1.05
 LOGIN_SECONDS = 600
-PAUSE_SECONDS, HANG_SECONDS = 0.2, 1.0
+SSH_SECONDS = 120.0
+PAUSE_SECONDS, HANG_SECONDS = 0.1, 1.0
+GREETING = b"S"
 GREETINGS = 5  # connections that are waited for at once
+
+Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 @dataclass(frozen=True)
@@ -121,47 +125,95 @@ def booted(words: Sequence[str], port: int, recipe: Recipe, key: Path) -> Boot:
 def log_in(address: str, port: int, key: Path, check: Callable[[], None] = lambda: None) -> float:
     """Until plain ssh has run `true` there; `check` raises when that won't happen any more. How long it took."""
     began = time.monotonic()
-    asyncio.run(_greeted(address, port, check))
-    words = [*SSH, "-i", str(key), "-p", str(port), f"{USER}@{address}", "true"]
-    end = time.monotonic() + LOGIN_SECONDS
-    while subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, timeout=120, check=False).returncode:
-        check()
-        if time.monotonic() > end:
-            raise TooSlow(f"no login at {address}:{port} within {LOGIN_SECONDS} s")
-        time.sleep(PAUSE_SECONDS)
+    asyncio.run(_logged_in(address, port, key, check))
     return time.monotonic() - began
 
 
-async def _greeted(address: str, port: int, check: Callable[[], None]) -> None:
-    """Until an SSH server greets.
+async def _logged_in(address: str, port: int, key: Path, check: Callable[[], None]) -> None:
+    """ssh goes on with the connection that the server greeted on: another one would cost the guest another process."""
+    end = time.monotonic() + LOGIN_SECONDS
+    greeted = await _greeted(address, port, check)
+    if await _ssh_through(greeted, key):
+        return
+    while not await _ssh(address, port, key):
+        check()
+        if time.monotonic() > end:
+            raise TooSlow(f"no login at {address}:{port} within {LOGIN_SECONDS} s")
+        await asyncio.sleep(PAUSE_SECONDS)
+
+
+async def _ssh(address: str, port: int, key: Path) -> bool:
+    """Whether plain ssh has run `true` there."""
+    words = [*SSH, "-i", str(key), "-p", str(port), f"{USER}@{address}", "true"]
+    nothing = asyncio.subprocess.DEVNULL
+    process = await asyncio.create_subprocess_exec(*words, stdin=nothing, stdout=nothing, stderr=nothing)
+    try:
+        return await asyncio.wait_for(process.wait(), SSH_SECONDS) == 0
+    except TimeoutError:
+        process.kill()
+        return False
+
+
+async def _ssh_through(greeted: Connection, key: Path) -> bool:
+    """As `_ssh`, by a connection whose first byte was read."""
+    reader, writer = greeted
+
+    async def relay(ours: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
+        back.write(GREETING)
+        await asyncio.gather(_pump(ours, writer), _pump(reader, back))
+
+    server = await asyncio.start_server(relay, "127.0.0.1", 0)
+    try:
+        return await _ssh("127.0.0.1", server.sockets[0].getsockname()[1], key)
+    finally:
+        server.close()
+        writer.close()
+
+
+async def _pump(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+    with suppress(OSError):
+        while data := await source.read(1 << 16):
+            target.write(data)
+            await target.drain()
+        target.close()
+
+
+async def _greeted(address: str, port: int, check: Callable[[], None]) -> Connection:
+    """The connection on which an SSH server greets first.
 
     A refused connection is tried again after PAUSE_SECONDS. One that hangs is kept for a while and another begun
     beside it, after HANG_SECONDS at first: whether it hangs in the forwarding or in a slow server can't be told from
     here, and a booting guest that gets a connection every PAUSE_SECONDS only boots slower. The longer it takes, the
     slower the machine must be, and the more patient this is: each connection costs the guest a process.
     """
-    began, pending = time.monotonic(), set[asyncio.Task[bool]]()
+    began, pending = time.monotonic(), set[asyncio.Task[Connection | None]]()
     while (waited := time.monotonic() - began) < LOGIN_SECONDS:
         check()
         patience = max(HANG_SECONDS, waited / 20)
         pending.add(asyncio.create_task(_greets(address, port, GREETINGS * patience)))
         done, pending = await asyncio.wait(pending, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
-        if any(task.result() for task in done):
-            return  # asyncio.run cancels the others
+        for task in done:
+            if (found := task.result()) is not None:
+                return found  # asyncio.run cancels the others
         await asyncio.sleep(PAUSE_SECONDS if done else 0)
     raise TooSlow(f"no SSH server at {address}:{port} within {LOGIN_SECONDS} s")
 
 
-async def _greets(address: str, port: int, seconds: float) -> bool:
+async def _greets(address: str, port: int, seconds: float) -> Connection | None:
+    """A connection whose greeting began within `seconds`."""
     try:
         async with asyncio.timeout(seconds):
             reader, writer = await asyncio.open_connection(address, port)
             try:
-                return await reader.read(1) == b"S"
-            finally:
+                if await reader.read(1) == GREETING:
+                    return reader, writer
+            except BaseException:
                 writer.close()
+                raise
+            writer.close()
     except (OSError, TimeoutError):
-        return False
+        pass
+    return None
 
 
 def _shares(ours: Sequence[Ours]) -> str:

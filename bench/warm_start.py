@@ -1,11 +1,12 @@
 """From a VM's PUT to a finished `ssh … true`: warm, cold, against our image and Debian's stock one started by hand.
 
-In rounds, one guest at a time: the warm start, which is short, comes before each of the others, so that it is measured
-often and beside each of them. A start that fails is told and left out; the others go on.
+In rounds, one guest at a time: a warm start, then one by hand; in every fifth round a warm start before each of all the
+others. A start that fails is told and left out; the others go on.
 """
 
 import subprocess
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
@@ -23,7 +24,8 @@ from skerry.cli.errors import CliError
 WARM_OF_HAND, WARM_OF_STOCK, COLD_OF_STOCK = 0.10, 0.025, 0.50
 TEMPLATE_SECONDS = 900
 OFF = {"skerry.warmStart": "off"}
-ORDER = ("warm", "cold", "warm", "hand", "warm", "stock")
+PAIR, ALL = ("warm", "hand"), ("warm", "cold", "warm", "hand", "warm", "stock")
+ALL_EVERY = 5  # rounds; the others are pairs
 WHAT = {
     "warm": "warm: `PUT` → login",
     "cold": "cold: `PUT` → login",
@@ -41,7 +43,7 @@ class StartedCold(TooSlow):
 
 
 def measure(options: Options) -> Figures:
-    """`pairs` rounds of ORDER."""
+    """`pairs` rounds."""
     need_root()
     stock.image()
     with skerry("--accel", options.accel, "--warm", "on", image=True) as running:
@@ -54,9 +56,11 @@ def measure(options: Options) -> Figures:
 
 def table(count: int, starts: Mapping[str, Callable[[str], Boot]]) -> Figures:
     """The figures of so many rounds of these starts; each takes a name for its VM."""
-    rounds = [_round(number + 1, starts) for number in range(count)]
+    orders = [PAIR if number % ALL_EVERY else ALL for number in range(count)]
+    rounds = [_round(number, order, starts) for number, order in enumerate(orders, 1)]
     rows = [_times(kind, rounds) for kind in WHAT] + [*_logins(rounds), *_ratios(rounds)]
-    return Figures(tuple(rows), f"Rounds: {count}. {_failures(rounds)} {_phases(rounds)}")
+    tried = Counter(kind for order in orders for kind in order)
+    return Figures(tuple(rows), f"Rounds: {count}. {_failures(tried, rounds)} {_phases(rounds)}")
 
 
 def has_template(skerry: Skerry) -> bool | None:
@@ -88,9 +92,9 @@ def _stock(recipe: Recipe, key: Path) -> Boot:
         return booted(words, port, recipe, key)
 
 
-def _round(number: int, starts: Mapping[str, Callable[[str], Boot]]) -> Round:
+def _round(number: int, order: Sequence[str], starts: Mapping[str, Callable[[str], Boot]]) -> Round:
     found: dict[str, list[Boot]] = {kind: [] for kind in starts}
-    for place, kind in enumerate(ORDER):
+    for place, kind in enumerate(order):
         try:
             found[kind].append(starts[kind](f"guest{number}-{place}"))
             print(f"  round {number}, {kind}: {told(found[kind][-1])}", flush=True)
@@ -133,11 +137,10 @@ def _ratio(what: str, ours: str, theirs: str, goal: float, rounds: Sequence[Roun
     return ratio_row(what, mine, other, goal, digits=3)
 
 
-def _failures(rounds: Sequence[Round]) -> str:
-    tried = {kind: ORDER.count(kind) * len(rounds) for kind in WHAT}
+def _failures(tried: Mapping[str, int], rounds: Sequence[Round]) -> str:
     missing = [f"{count - len(_all(kind, rounds))} of {count} {kind}" for kind, count in tried.items()]
     told = ", ".join(text for text in missing if not text.startswith("0 "))
-    counts = ", ".join(f"{count} {kind}" for kind, count in tried.items())
+    counts = ", ".join(f"{tried[kind]} {kind}" for kind in WHAT)
     return f"Starts: {counts}; failed: {told or 'none'}."
 
 

@@ -12,7 +12,7 @@ class Options:
 
     `database`: a `postgresql://` URL instead of the SQLite file in the state folder.
     `warm`: new VMs may continue from the memory of a template; `warm_memory`, `warm_disk`: GiB that templates may take,
-    None for a share of the host. `cpus`: CPUs that this machine's guests are promised, None for those it has.
+    None for a share of the host. `cpus`, `memory` (GiB): what this machine's guests are promised, None for what it has.
     """
 
     port: int
@@ -23,3 +23,4 @@ class Options:
     warm_memory: float | None = None
     warm_disk: float | None = None
     cpus: int | None = None
+    memory: float | None = None

@@ -29,6 +29,7 @@ from skerry.front import NAMES, SWITCH_SECONDS
 from skerry.front.keeper import FrontFailed, Keeper
 from skerry.front.wire import Start
 from skerry.host.agent import Agent
+from skerry.host.capacity import Promise
 from skerry.host.factory import WarmOptions, real_agent
 from skerry.host.fleet import Fleet
 from skerry.hostspec import HostSpec, Observed
@@ -216,7 +217,7 @@ def _agent(state: Path, control: ControlPlane, options: Options) -> Agent | Flee
         log.warning("this control plane has no machine: the host is another state folder's, on the same database")
         return None
     warm = WarmOptions(options.warm, options.warm_memory, options.warm_disk)
-    return real_agent(state, control.link, options.accel, warm, options.cpus)
+    return real_agent(state, control.link, options.accel, warm, Promise(options.cpus, options.memory))
 
 
 def _host_id(path: Path) -> str:

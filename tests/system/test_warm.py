@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 from tests.system.cloud import SKERRY, Cloud, free_port, until
 
+from skerry.host.warm.guest_agent import GuestAgent
+
 pytestmark = pytest.mark.warm
 NAMES = ("c1", "c2", "c3", "c4", "c5")
 # One line per thing that no two machines share.
@@ -123,6 +125,48 @@ def test_five_clones_share_nothing(cloud: Cloud) -> None:
 def test_they_started_warm_and_say_so(cloud: Cloud) -> None:
     for name in NAMES:
         assert phases(cloud, name) == {"restored", "agent", "identity"}
+
+
+def in_guest(cloud: Cloud, name: str, command: str) -> str:
+    """What a command says that nobody logged in for: by the guest agent."""
+    shown = json.loads(cloud.skerry("vm", "show", name, "-g", "warm", "-o", "json"))
+    with GuestAgent(cloud.state / "vms" / shown["properties"]["vmId"] / "qga.sock") as agent:
+        agent.wait(60)
+        return agent.run("/bin/sh", command.encode(), 60, check=False).strip()
+
+
+def user_manager(cloud: Cloud, name: str) -> str:
+    return in_guest(cloud, name, "systemctl is-active user@1000")
+
+
+def test_what_a_first_login_waits_for_runs_before_it(cloud: Cloud) -> None:
+    create(cloud, "early")
+    until(lambda: user_manager(cloud, "early") == "active", 60, "the user's systemd runs")
+    before = in_guest(cloud, "early", "systemctl show -P MainPID user@1000")
+    assert ask(cloud, "early", "systemctl show -P MainPID user@1000").strip() == before
+
+
+def test_nothing_of_a_quick_start_is_left_where_nobody_logs_in(cloud: Cloud) -> None:
+    """A user's systemd that nobody needs, and daemons that stand back."""
+    create(cloud, "late")
+    until(lambda: user_manager(cloud, "late") == "active", 60, "the user's systemd runs")
+    until(lambda: user_manager(cloud, "late") == "inactive", 240, "nobody's systemd ends")
+    nice = "ps -o ni= -p $(pidof systemd-resolved) -p $(pidof systemd-timesyncd)"
+    assert in_guest(cloud, "late", nice).split() == ["0", "0"]
+    assert ask(cloud, "late", "systemctl --user is-system-running --wait").strip() == "running"
+    assert ask(
+        cloud, "late", "resolvectl query --legend=no $(hostname) | head -c 5; ls /run/skerry || true"
+    ).startswith("late:")
+
+
+def test_a_kernel_that_knows_vmgenid_hears_that_it_was_cloned(cloud: Cloud) -> None:
+    """Debian 13's; 12's doesn't."""
+    cloud.skerry("image", "build", "debian-13")
+    until(lambda: "Debian13" in cloud.skerry("image", "list"), 60, "the image is there")
+    cloud.skerry("image", "warm", "debian-13")
+    create(cloud, "newer", "--image", "Debian13")
+    assert phases(cloud, "newer")
+    assert ask(cloud, "newer", "sudo dmesg | grep -c 'reseeded due to virtual machine fork'") == "1\n"
 
 
 def test_custom_data_runs_as_on_a_first_boot(cloud: Cloud, tmp_path: Path) -> None:

@@ -64,6 +64,13 @@ _READY = b"ready"
     metavar="N",
     help="CPUs that guests are promised; each is shared by up to 8 vCPUs.  [default: those that Skerry may use]",
 )
+@click.option(
+    "--memory",
+    type=click.FloatRange(0.5),
+    metavar="GIB",
+    help="Memory that guests are promised. More than there is suits guests that idle; should all want theirs, the kernel "
+    "ends some.  [default: this machine's less 1 GiB]",
+)
 @click.option("--report-to", type=int, hidden=True, help="Descriptor that hears how the start went.")
 def up(
     *,
@@ -77,10 +84,11 @@ def up(
     warm_memory: float | None,
     warm_disk: float | None,
     cpus: int | None,
+    memory: float | None,
     report_to: int | None,
 ) -> None:
     """Start Skerry on this machine."""
-    options = Options(port, accel, simulate, database, warm == "on", warm_memory, warm_disk, cpus)
+    options = Options(port, accel, simulate, database, warm == "on", warm_memory, warm_disk, cpus, memory)
     if found := running(state):
         click.echo(f"Skerry runs already: {found.base_url}, pid {found.pid}, state in {state}.")
     elif detach:
@@ -159,6 +167,7 @@ def _detach(state: Path, options: Options) -> None:
     argv += ["--warm-memory", str(options.warm_memory)] if options.warm_memory else []
     argv += ["--warm-disk", str(options.warm_disk)] if options.warm_disk else []
     argv += ["--cpus", str(options.cpus)] if options.cpus else []
+    argv += ["--memory", str(options.memory)] if options.memory else []
     # In the environment, which other users can't read: the URL may have a password.
     environment = {**os.environ, **({"SKERRY_DATABASE": options.database} if options.database else {})}
     child = start(argv, pass_fds=[writer], environment=environment)

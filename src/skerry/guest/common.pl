@@ -54,6 +54,7 @@ sub admin {
     chown $uid, $gid, "$home/.ssh", "$home/.ssh/authorized_keys";
     put('/etc/sudoers.d/90-cloud-init-users', "$user ALL=(ALL) NOPASSWD:ALL\n", 0440);
     put('/etc/ssh/sshd_config.d/50-cloud-init.conf', "PasswordAuthentication yes\n") if $p{password_login};
+    return $uid;
 }
 
 sub add_account {

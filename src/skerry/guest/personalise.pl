@@ -70,6 +70,29 @@ sub connect_it {
     ask_network($socket, 0x890b, 'SIOCADDRT', $default);
 }
 
+# systemd's D-Bus socket (the specification's "Authentication Protocol"). It must have answered before it is told more.
+sub open_bus {
+    socket(my $bus, 1, 1, 0) or die "socket: $!\n";
+    connect($bus, pack('Sa*x', 1, '/run/systemd/private')) or die "/run/systemd/private: $!\n";
+    syswrite $bus, "\0AUTH EXTERNAL 30\r\n";
+    sysread $bus, my $answer, 4096;
+    syswrite $bus, "BEGIN\r\n";
+    return $bus;
+}
+
+# A field of a call's header, padded as the next one needs it; code and type are the specification's ("Message Format").
+sub bus_field { return pack('CCaxV/a*xx!8', $_[0], 1, @_[1, 2]) }
+
+# What a first login waits for longest, a second of an emulated CPU, begins here beside all the rest. No program is
+# started for that: systemd is asked itself, by a connection from `open_bus`.
+sub start_user_manager {
+    my ($bus, $uid) = @_;
+    my $fields = bus_field(1, 'o', '/org/freedesktop/systemd1') . bus_field(2, 's', 'org.freedesktop.systemd1.Manager')
+        . bus_field(3, 's', 'StartUnit') . pack('CCaxC/a*x', 8, 1, 'g', 'ss');
+    my $body = pack('V/a*xx!4V/a*x', "user\@$uid.service", 'replace');
+    syswrite $bus, pack('aC3VVV/a*x!8', 'l', 1, 1, 1, length $body, 1, $fields) . $body;
+}
+
 # cloud-init has nothing to do in a clone but to run the user's custom data. Its keys are made, so it must not make them
 # again; and without custom data it has no instance to come back to at the next boot, so it is turned off.
 sub direct_cloud_init {
@@ -83,13 +106,14 @@ sub direct_cloud_init {
 
 # Makes the machine its own; returns the command for the rest, which can wait for the first login, and yields to it.
 sub personalise {
-    take($_[0]);
+    my ($bus, $told) = @_;
+    take($told);
     reseed();
     set_clock();
     number_it();
     name_it();
+    start_user_manager($bus, admin());
     connect_it();
-    admin();
     host_key();
     configure_sshd();
     direct_cloud_init();

@@ -22,6 +22,11 @@ rm -f /etc/machine-id /var/lib/systemd/random-seed /var/lib/dhcp/* /root/.bash_h
 journalctl --quiet --rotate --vacuum-time=1s
 find /var/log -type f -exec truncate --size=0 {} +
 
+# A clone's first login comes before what these have to do in a new network; first_boot.sh ends that. The last one, where
+# there is one, waits half a minute for more file systems to check, and would end during a login.
+renice -n 19 -p $(pidof systemd-resolved systemd-timesyncd) >/dev/null
+systemctl stop systemd-fsckd.socket systemd-fsckd.service 2>/dev/null || true
+
 # $resident, put before this by the host: what will be told who the clone is.
 mkdir -m 700 /run/skerry
 mkfifo -m 600 /run/skerry/parameters /run/skerry/outcome

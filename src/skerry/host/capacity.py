@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -12,13 +13,27 @@ GIB = 1 << 30
 MEMORY_HEADROOM = GIB
 
 
+@dataclass(frozen=True)
+class Promise:
+    """What guests are promised; None: what the host has."""
+
+    cpus: int | None = None
+    memory_gib: float | None = None
+
+
 def measure(
-    accelerator: Literal["kvm", "tcg", "fake"], cpus: int | None = None, meminfo: Path = Path("/proc/meminfo")
+    accelerator: Literal["kvm", "tcg", "fake"], promise: Promise = Promise(), meminfo: Path = Path("/proc/meminfo")
 ) -> HostCapacity:
-    """`cpus` or as many as this process may use, and memory less a headroom of 1 GiB; `disk_bytes` is left 0."""
+    """What is promised, or as many CPUs as this process may use, and memory less a headroom of 1 GiB.
+
+    `disk_bytes` is left 0.
+    """
     memory = max(total_memory(meminfo) - MEMORY_HEADROOM, 0)
     return HostCapacity(
-        cpus=cpus or len(os.sched_getaffinity(0)), memory_bytes=memory, disk_bytes=0, accelerator=accelerator
+        cpus=promise.cpus or len(os.sched_getaffinity(0)),
+        memory_bytes=memory if promise.memory_gib is None else int(promise.memory_gib * GIB),
+        disk_bytes=0,
+        accelerator=accelerator,
     )
 
 

@@ -7,7 +7,7 @@ from typing import Literal
 import structlog
 
 from skerry.host.agent import Agent
-from skerry.host.capacity import GIB, measure
+from skerry.host.capacity import GIB, Promise, measure
 from skerry.host.checkpoints.fake import FakeCheckpoints
 from skerry.host.compute.fake import FakeCompute
 from skerry.host.guests import Guests
@@ -37,12 +37,11 @@ def real_agent(
     source: SpecSource,
     accel: Literal["auto", "kvm", "tcg"],
     warm: WarmOptions = WarmOptions(),
-    cpus: int | None = None,
+    promise: Promise = Promise(),
 ) -> Agent:
     """An agent on QEMU, the routed network and qcow2 disks under `state`; guests that run there are adopted.
 
-    `warm`: whether new VMs may start from templates, which are made then, and what these may take. `cpus`: how many
-    CPUs guests are promised.
+    `warm`: whether new VMs may start from templates, which are made then, and what these may take.
 
     Raises HostError when the host lacks something that `skerry doctor` names. Call `start()` on what it returns.
     """
@@ -67,7 +66,7 @@ def real_agent(
     templates.sweep()
     starts = TemplateStarts(templates, compute, network, storage) if warm.on else None
     checkpoints = QemuCheckpoints(state, compute, network, storage)
-    capacity = measure(choice.accelerator, cpus)
+    capacity = measure(choice.accelerator, promise)
     return Agent(source, compute, network, storage, checkpoints, guests=guests, capacity=capacity, warm=starts)
 
 

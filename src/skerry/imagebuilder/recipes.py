@@ -31,6 +31,7 @@ _COMMON = (
     "linux-image-cloud-amd64",
     "netbase",
     "openssh-server",
+    "procps",
     "qemu-guest-agent",
     "sudo",
     "systemd-resolved",

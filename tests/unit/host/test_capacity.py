@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from skerry.host.capacity import GIB, free_gib, measure
+from skerry.host.capacity import GIB, Promise, free_gib, measure
 
 
 def test_memory_less_a_headroom(tmp_path: Path) -> None:
@@ -12,7 +12,8 @@ def test_memory_less_a_headroom(tmp_path: Path) -> None:
     capacity = measure("tcg", meminfo=meminfo)
     assert (capacity.memory_bytes, capacity.accelerator) == (7 * GIB, "tcg")
     assert capacity.cpus == len(os.sched_getaffinity(0))
-    assert measure("tcg", 16, meminfo).cpus == 16
+    assert measure("tcg", Promise(16), meminfo).cpus == 16
+    assert measure("tcg", Promise(memory_gib=50.5), meminfo).memory_bytes == 101 * GIB // 2
 
 
 def test_free_space_in_whole_gib() -> None:

@@ -1,6 +1,7 @@
 """What a clone is told, and that what is told can't be anything but data."""
 
 import re
+import struct
 import subprocess
 from pathlib import Path
 
@@ -66,6 +67,29 @@ def test_the_host_key_is_one_that_ssh_reads(tmp_path: Path) -> None:
     (tmp_path / "key").chmod(0o600)
     public = subprocess.run(["ssh-keygen", "-y", "-f", tmp_path / "key"], capture_output=True, text=True, check=True)
     assert public.stdout == found["host_key_public"]
+
+
+def test_systemd_is_asked_for_the_user_s_own_by_a_message_of_d_bus() -> None:
+    """Every byte of it, as the specification packs it: https://dbus.freedesktop.org/doc/dbus-specification.html"""
+
+    def text(value: str) -> bytes:
+        return struct.pack("<I", len(value)) + value.encode() + b"\0"
+
+    def padded(data: bytes, size: int) -> bytes:
+        return data + bytes(-len(data) % size)
+
+    def named(code: int, kind: str, value: str) -> bytes:
+        return bytes([code, 1]) + kind.encode() + b"\0" + text(value)
+
+    body = padded(text("user@1000.service"), 4) + text("replace")
+    fields = padded(named(1, "o", "/org/freedesktop/systemd1"), 8)
+    fields += padded(named(2, "s", "org.freedesktop.systemd1.Manager"), 8)
+    fields += padded(named(3, "s", "StartUnit"), 8) + b"\x08\x01g\0\x02ss\0"
+    # Little endian, a call, to which no reply is expected, version 1; the length of the body, the call's number.
+    head = b"l\x01\x01\x01" + struct.pack("<II", len(body), 1) + struct.pack("<I", len(fields)) + fields
+    script = (GUEST / "personalise.pl").read_bytes() + b"start_user_manager(\\*STDOUT, 1000);"
+    done = subprocess.run(["perl", "-"], input=script, capture_output=True, check=True)
+    assert done.stdout == padded(head, 8) + body
 
 
 def test_the_scripts_are_sound() -> None:

@@ -106,6 +106,7 @@ def command_line(binary: str, machine: str, accelerator: str, vm: VmSpec, fds: D
         *_monitor(fds.qmp),
         *_serial(fds.serial, fds.serial_log),
         *_small_devices(fds.memory),
+        *_generation(vm.id, fds.memory),
         *_agent(fds.agent),
         *_scsi(fds.cd),
         *[word for disk in fds.disks for word in _disk(disk)],
@@ -185,6 +186,13 @@ def _small_devices(memory: Memory | None) -> list[str]:
         *["-object", "rng-builtin,id=rng", "-device", _pci("virtio-rng-pci", "rng", rng="rng")],
         *["-device", _pci("virtio-balloon-pci", "balloon", free_page_reporting=reporting)],
     ]
+
+
+def _generation(vm: str, memory: Memory | None) -> list[str]:
+    """A number that changes when a machine continues from kept memory, and only then: its kernel (Linux from 5.20 on) mixes
+    its random numbers anew at once. Source: docs/specs/vmgenid.rst of QEMU."""
+    number = "auto" if memory is not None and memory.waits else vm
+    return ["-device", f"vmgenid,id=generation,guid={number}"]
 
 
 def _agent(fd: int) -> list[str]:

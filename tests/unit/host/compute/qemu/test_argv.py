@@ -1,11 +1,12 @@
 """The whole command line, word by word: a change of a guest's hardware must show here."""
 
+import dataclasses
 import json
 
 import pytest
 from msgspec.structs import replace
 
-from skerry.host.compute.qemu.argv import Descriptors, Disk, Layer, command_line, inherited
+from skerry.host.compute.qemu.argv import Descriptors, Disk, Layer, Memory, command_line, inherited
 from skerry.hostspec import DiskAttachment, VmSpec
 
 VM = VmSpec(
@@ -64,6 +65,7 @@ def test_the_whole_command_line() -> None:
         *["-device", "isa-serial,chardev=serial"],
         *["-object", "rng-builtin,id=rng", "-device", "virtio-rng-pci,id=rng,bus=pcie.0,addr=0x1,rng=rng"],
         *["-device", "virtio-balloon-pci,id=balloon,bus=pcie.0,addr=0x5,free-page-reporting=on"],
+        *["-device", f"vmgenid,id=generation,guid={uuid}"],
         *["-device", "virtio-serial-pci,id=agent,bus=pcie.0,addr=0x2"],
         *["-chardev", "socket,id=agent,fd=12,server=on,wait=off"],
         *["-device", "virtserialport,id=agent-port,chardev=agent,name=org.qemu.guest_agent.0"],
@@ -83,6 +85,18 @@ def test_the_whole_command_line() -> None:
 def test_kvm_gives_the_guest_the_hosts_cpu() -> None:
     words = command_line("qemu", "pc-q35-7.2", "kvm", VM, FDS)
     assert (after(words, "-accel"), after(words, "-cpu")) == (["kvm"], ["host"])
+
+
+@pytest.mark.parametrize(
+    ("memory", "number"),
+    [(None, VM.id), (Memory(17, shared=True), VM.id), (Memory(17, shared=False), "auto")],
+    ids=["cold", "template", "clone"],
+)
+def test_only_a_machine_that_continues_from_kept_memory_gets_another_generation(
+    memory: Memory | None, number: str
+) -> None:
+    words = command_line("q", "m", "tcg", VM, dataclasses.replace(FDS, memory=memory))
+    assert f"vmgenid,id=generation,guid={number}" in after(words, "-device")
 
 
 def test_a_first_boot_s_script_is_a_credential_and_never_in_the_arguments() -> None:
