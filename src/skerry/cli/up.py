@@ -68,8 +68,8 @@ _READY = b"ready"
     "--memory",
     type=click.FloatRange(0.5),
     metavar="GIB",
-    help="Memory that guests are promised. More than there is suits guests that idle; should all want theirs, the kernel "
-    "ends some.  [default: this machine's less 1 GiB]",
+    help="Memory that guests are promised. More than there is suits guests that idle: should all want theirs, the "
+    "kernel ends some.  [default: this machine's less 1 GiB]",
 )
 @click.option("--report-to", type=int, hidden=True, help="Descriptor that hears how the start went.")
 def up(

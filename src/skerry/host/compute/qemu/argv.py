@@ -189,8 +189,10 @@ def _small_devices(memory: Memory | None) -> list[str]:
 
 
 def _generation(vm: str, memory: Memory | None) -> list[str]:
-    """A number that changes when a machine continues from kept memory, and only then: its kernel (Linux from 5.20 on) mixes
-    its random numbers anew at once. Source: docs/specs/vmgenid.rst of QEMU."""
+    """A number that is another one each time that the machine continues from kept memory, and only then.
+
+    A kernel that looks for it mixes its random numbers anew at once. Source: QEMU, docs/specs/vmgenid.rst.
+    """
     number = "auto" if memory is not None and memory.waits else vm
     return ["-device", f"vmgenid,id=generation,guid={number}"]
 
