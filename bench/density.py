@@ -1,7 +1,7 @@
 """Many clones on one machine: how quickly they come when they are asked for at once, and what they cost when they idle.
 
-The size is the smallest that Azure has, Standard_B1ls (one vCPU, 0.5 GiB). There are as many, up to MOST, as have room if
-each takes TAKEN. Skerry promises them more memory and CPUs than there are.
+The size is the smallest that Azure has, Standard_B1ls (one vCPU, 0.5 GiB). There are as many, up to MOST, as have room
+if each takes TAKEN. Skerry promises them more memory and CPUs than there are.
 """
 
 import random

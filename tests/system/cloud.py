@@ -3,12 +3,14 @@
 import json
 import os
 import secrets
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -69,6 +71,22 @@ class Cloud:
     def pid(self) -> int:
         """The server's process."""
         return int(json.loads((self.state / "skerry.pid").read_text())["pid"])
+
+
+@contextmanager
+def cloud_of_its_own(*options: str, **environment: str) -> Iterator[Cloud]:
+    """A Skerry that was started with `options`, has the Debian 12 image and a key; nothing is left of it afterwards."""
+    folder = Path(tempfile.mkdtemp(prefix="skerry-test-"))
+    found = Cloud(folder / "state", free_port(), folder / "id_ed25519")
+    found.environment = {**os.environ, "SKERRY_STATE": str(found.state), **environment}
+    found.run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", found.key)
+    try:
+        found.skerry("image", "build", "debian-12")
+        found.up(*options)
+        yield found
+    finally:
+        found.skerry("down", check=False)
+        shutil.rmtree(folder)
 
 
 def free_port() -> int:

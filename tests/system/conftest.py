@@ -1,15 +1,12 @@
 """A real Skerry on a state folder and a port of its own, the real az, and evidence when a test fails."""
 
 import os
-import shutil
 import subprocess
-import tempfile
 from collections.abc import Generator, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.system.cloud import AZ, SDK, Cloud, free_port
+from tests.system.cloud import AZ, SDK, Cloud, cloud_of_its_own
 from tests.system.real import Real, vm_path
 
 LONGEST = ("test_session.py", "test_qemu.py", "test_debian.py", "test_image.py", "test_fuzz.py")
@@ -21,18 +18,9 @@ def cloud() -> Iterator[Cloud]:
     """Skerry with the Debian 12 image, and az logged in to it."""
     for tool, how in ((AZ, "make test"), (SDK, "make test")):
         assert tool.exists(), f"{tool} is missing: `{how}` installs it"
-    folder = Path(tempfile.mkdtemp(prefix="skerry-test-"))
-    found = Cloud(folder / "state", free_port(), folder / "id_ed25519")
-    found.environment = {**os.environ, "SKERRY_STATE": str(found.state), "SKERRY_AZ": str(AZ)}
-    found.run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", found.key)
-    found.skerry("image", "build", "debian-12")
-    try:
-        found.up()
+    with cloud_of_its_own(SKERRY_AZ=str(AZ)) as found:
         found.environment |= exports(found.skerry("env"))
         yield found
-    finally:
-        found.skerry("down", check=False)
-        shutil.rmtree(folder)
 
 
 @pytest.fixture

@@ -1,16 +1,12 @@
 """Checkpoints and forks of a Debian VM on a real host: its processes go on, and every fork is a machine of its own."""
 
 import json
-import os
-import shutil
-import tempfile
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.system.cloud import Cloud, free_port, until
+from tests.system.cloud import Cloud, cloud_of_its_own, until
 
 pytestmark = pytest.mark.checkpoints
 # A counter in memory, which nothing writes down, beside a file that is written and flushed all the time.
@@ -47,20 +43,11 @@ NAMES = ("first", "first-1", "first-2")
 @pytest.fixture(scope="module")
 def cloud() -> Iterator[Cloud]:
     """Skerry with a VM that counts."""
-    folder = Path(tempfile.mkdtemp(prefix="skerry-checkpoints-"))
-    found = Cloud(folder / "state", free_port(), folder / "id_ed25519")
-    found.environment = {**os.environ, "SKERRY_STATE": str(found.state)}
-    found.run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", found.key)
-    found.skerry("image", "build", "debian-12")
-    try:
-        found.up("--warm", "off")
+    with cloud_of_its_own("--warm", "off") as found:
         key = f"{found.key}.pub"
         found.skerry("vm", "create", "first", "-g", "kept", "--admin-username", "me", "--ssh-key", key)
         ask(found, "first", WORK)
         yield found
-    finally:
-        found.skerry("down", check=False)
-        shutil.rmtree(folder)
 
 
 def vm(cloud: Cloud, verb: str, *words: str) -> Any:
