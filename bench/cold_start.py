@@ -131,10 +131,14 @@ def log_in(address: str, port: int, key: Path, check: Callable[[], None] = lambd
 
 async def _logged_in(address: str, port: int, key: Path, check: Callable[[], None]) -> None:
     """ssh goes on with the connection that the server greeted on: another one would cost the guest another process."""
-    end = time.monotonic() + LOGIN_SECONDS
     greeted = await _greeted(address, port, check)
-    if await _ssh_through(greeted, key):
-        return
+    if not await _ssh_through(greeted, key):
+        await logged_in_plainly(address, port, key, check)
+
+
+async def logged_in_plainly(address: str, port: int, key: Path, check: Callable[[], None] = lambda: None) -> None:
+    """As `log_in`, by one ssh after the other."""
+    end = time.monotonic() + LOGIN_SECONDS
     while not await _ssh(address, port, key):
         check()
         if time.monotonic() > end:

@@ -4,6 +4,7 @@ The size is the smallest that Azure has, Standard_B1ls (one vCPU, 0.5 GiB). Ther
 if each takes TAKEN. Skerry promises them more memory and CPUs than there are.
 """
 
+import asyncio
 import random
 import time
 from collections.abc import Sequence
@@ -13,12 +14,12 @@ from pathlib import Path
 
 import orjson
 
-from bench.cold_start import log_in
+from bench.cold_start import LOGIN_SECONDS, log_in, logged_in_plainly
 from bench.figures import Figures, Row, amount_row, percentiles_row
 from bench.guests import Site, sites
 from bench.options import Options, need_root
 from bench.processes import cpu_seconds, memory
-from bench.skerry import Skerry, skerry, until
+from bench.skerry import Skerry, connect, skerry, succeeded, until
 from bench.warm_start import FAILURES, OFF, TEMPLATE_SECONDS, has_template
 from skerry.host.capacity import GIB
 from skerry.host.capacity import measure as capacity
@@ -71,7 +72,10 @@ def _cold(running: Skerry, place: Site) -> int:
 
 
 def _burst(places: Sequence[Site]) -> Burst:
-    """One VM for each place, all asked for before the first is waited for."""
+    """One VM for each place, all asked for before the first is waited for.
+
+    As users do it, ssh is tried once a VM is ready: looking for a server takes time of guests that have little.
+    """
     began = time.monotonic()
     for place in places:
         place.put(_name(place))
@@ -86,7 +90,9 @@ def _name(place: Site) -> str:
 
 def _reached(place: Site) -> bool:
     try:
-        log_in(place.address, 22, place.key)
+        path, client = place.path(_name(place)), connect(place.skerry.folder).client
+        until(lambda: succeeded(client, path), LOGIN_SECONDS, path, pause=0.5)
+        asyncio.run(logged_in_plainly(place.address, 22, place.key))
     except FAILURES as failure:
         print(f"  {_name(place)} failed: {failure}", flush=True)
         return False

@@ -75,12 +75,13 @@ def skerry(*options: str, image: bool) -> Iterator[Skerry]:
         try:
             up: list[str | Path] = [PROGRAM, "up", "--detach", "--port", str(port), "--warm", "off", *options]
             run(up, environment=environment, timeout=START_SECONDS)
-            yield _connect(folder)
+            yield connect(folder)
         finally:
             _stop(folder / "state", environment)
 
 
-def _connect(folder: Path) -> Skerry:
+def connect(folder: Path) -> Skerry:
+    """The Skerry that runs on `folder`, with a client of its own: one serves one thread."""
     state = folder / "state"
     server = needed(state)
     client = Client(server.base_url, state / "tls" / "ca.pem", credentials(state), _token_file(folder))

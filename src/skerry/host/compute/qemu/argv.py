@@ -23,8 +23,9 @@ AZURE_CHASSIS_TAG = "7783-7084-3265-9085-8269-3286-77"
 TCG_CPU = "qemu64,-svm,+ssse3,+sse4.1,+sse4.2,+popcnt,+lahf_lm"
 
 # Of code cache, in MiB. While the standard image boots, QEMU throws the whole cache away 29 times with 64, 8 times with
-# 128 and 3 times with 256 (`info jit`), and translates anew each time.
-TCG_TB_SIZE = 256
+# 128 and 3 times with 256 (`info jit`), and translates anew each time. A small guest is not worth that much of the host's.
+TCG_CACHE_MIB = (64, 256)
+TCG_CACHE_SHARE = 8
 
 # Under QEMU 7.2 `obsolete=deny` is part of `on`; `resourcecontrol` also stops it from raising its own priority.
 SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
@@ -98,7 +99,7 @@ def command_line(binary: str, machine: str, accelerator: str, vm: VmSpec, fds: D
         *[binary, "-nodefaults", "-no-user-config", "-display", "none", "-vga", "none"],
         *["-sandbox", SANDBOX, "-name", f"skerry-{vm.id}", "-uuid", vm.id],
         *_machine(machine, fds.firmware, fds.memory),
-        *_processor(accelerator, vm.vcpus),
+        *_processor(accelerator, vm.vcpus, vm.memory_bytes // MIB),
         *_memory(vm.memory_bytes // MIB, fds.memory),
         *_identity(vm.id),
         *_provision(fds.provision),
@@ -127,11 +128,13 @@ def _machine(machine: str, firmware: tuple[int, int] | None, memory: Memory | No
     ]
 
 
-def _processor(accelerator: str, vcpus: int) -> list[str]:
+def _processor(accelerator: str, vcpus: int, mib: int) -> list[str]:
     smp = ["-smp", f"cpus={vcpus},sockets=1,cores={vcpus},threads=1"]
     if accelerator == "kvm":
         return ["-accel", "kvm", "-cpu", "host", *smp]
-    return ["-accel", f"tcg,thread=multi,tb-size={TCG_TB_SIZE}", "-cpu", TCG_CPU, *smp]
+    least, most = TCG_CACHE_MIB
+    cache = min(max(mib // TCG_CACHE_SHARE, least), most)
+    return ["-accel", f"tcg,thread=multi,tb-size={cache}", "-cpu", TCG_CPU, *smp]
 
 
 def _memory(mib: int, memory: Memory | None) -> list[str]:

@@ -53,7 +53,7 @@ def test_the_whole_command_line() -> None:
         *["-global", "ICH9-LPC.disable_s3=1", "-global", "ICH9-LPC.disable_s4=1"],
         *file_node("code", 15, read_only=True),
         *file_node("variables", 16),
-        *["-accel", "tcg,thread=multi,tb-size=256"],
+        *["-accel", "tcg,thread=multi,tb-size=192"],
         *["-cpu", "qemu64,-svm,+ssse3,+sse4.1,+sse4.2,+popcnt,+lahf_lm"],
         *["-smp", "cpus=2,sockets=1,cores=2,threads=1", "-m", "1536M"],
         *["-smbios", f"type=1,manufacturer=Microsoft Corporation,product=Virtual Machine,uuid={uuid}"],
@@ -80,6 +80,12 @@ def test_the_whole_command_line() -> None:
         *["-netdev", "tap,id=net0,fd=30"],
         *["-device", "virtio-net-pci,id=nic0,netdev=net0,mac=00:0d:3a:00:00:01,bus=pcie.0,addr=0x8,romfile="],
     ]
+
+
+@pytest.mark.parametrize(("mib", "cache"), [(512, 64), (1024, 128), (2048, 256), (65536, 256)])
+def test_a_small_guest_gets_a_small_code_cache(mib: int, cache: int) -> None:
+    words = command_line("qemu", "pc-q35-7.2", "tcg", replace(VM, memory_bytes=mib << 20), FDS)
+    assert after(words, "-accel") == [f"tcg,thread=multi,tb-size={cache}"]
 
 
 def test_kvm_gives_the_guest_the_hosts_cpu() -> None:
