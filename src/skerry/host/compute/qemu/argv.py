@@ -23,8 +23,8 @@ AZURE_CHASSIS_TAG = "7783-7084-3265-9085-8269-3286-77"
 TCG_CPU = "qemu64,-svm,+ssse3,+sse4.1,+sse4.2,+popcnt,+lahf_lm"
 
 # Of code cache, in MiB. While the standard image boots, QEMU throws the whole cache away 29 times with 64, 8 times with
-# 128 and 3 times with 256 (`info jit`), and translates anew each time. With 64 a guest of 512 MiB takes 279 instead of 517
-# of the host's when it has booted, and boots 9 % slower.
+# 128 and 3 times with 256 (`info jit`), and translates anew each time. With 64 a guest of 512 MiB takes 279 MiB of the
+# host instead of 517 when it has booted, and boots 9 % slower.
 TCG_CACHE_MIB = (64, 256)
 TCG_CACHE_SHARE = 8
 
