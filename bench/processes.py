@@ -103,11 +103,12 @@ def end(process: subprocess.Popen[bytes], seconds: float = 10) -> None:
 
 
 def _family(pid: int) -> list[int]:
-    """A process and its children."""
+    """A process and its children; those that have ended and wait to be noticed hold nothing."""
     found = [pid]
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            found += [int(folder.name)] if int(_stat(int(folder.name))[1]) == pid else []
+            state, parent = _stat(int(folder.name))[:2]
+            found += [int(folder.name)] if int(parent) == pid and state != "Z" else []
     return found
 
 

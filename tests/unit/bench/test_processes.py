@@ -43,6 +43,12 @@ def test_what_a_child_holds_and_uses_is_counted() -> None:
         child.stdin.write(b"\n")
 
 
+def test_a_child_that_ended_and_was_not_waited_for_holds_nothing() -> None:
+    with subprocess.Popen(["true"]) as child:
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        assert processes.memory(os.getpid()).rss > 1 << 20
+
+
 def test_processes_are_found_by_an_argument_and_ended() -> None:
     # /proc has no arguments for a moment while a process becomes another program: what it prints says that it did.
     program = "import time; print(flush=True); time.sleep(60)"
