@@ -4,7 +4,8 @@ Azure's way: a guest gets its one address for its MAC, the subnet's netmask and 
 addresses (option 121), the wire server's address (option 245) and 168.63.129.16 as name server. Nothing a tenant wrote
 reaches dnsmasq but addresses, MACs and host names that were checked here; names that guests announce are ignored.
 
-Guests come and go by two files and a SIGHUP; a restart is needed only when subnets or name servers change.
+Guests come and go by two files and a SIGHUP; a restart is needed only when subnets or name servers change, or when an
+address that a removed guest had leased is another's now: dnsmasq would offer it to nobody for a day.
 """
 
 import ipaddress
@@ -40,8 +41,8 @@ class Dhcp:
         self.folder.chmod(0o755)  # dnsmasq reads it as a user of its own, whatever our umask is
         changed = [_write(self.folder / name, text) for name, text in files(vnet).items()]
         configured = _write(self.folder / "dnsmasq.conf", configuration(vnet, self.folder, user()))
-        if configured or not self._daemon.running():
-            self._restart()
+        if configured or self._forgets(vnet) or not self._daemon.running():
+            self._restart(vnet)
         elif any(changed):
             self._daemon.signal(signal.SIGHUP)
 
@@ -57,9 +58,20 @@ class Dhcp:
     def stop(self) -> None:
         self._daemon.stop()
 
-    def _restart(self) -> None:
+    def _leases(self) -> Path:
+        return self.folder / "dnsmasq.leases"
+
+    def _forgets(self, vnet: VnetSpec) -> bool:
+        """Whether a lease is in the way of a port."""
+        text = self._leases().read_text() if self._leases().exists() else ""
+        return kept_leases(text, vnet) != text
+
+    def _restart(self, vnet: VnetSpec) -> None:
         """dnsmasq goes to the background by itself once it serves, so a failure to start is seen here."""
         self._daemon.stop()
+        if self._forgets(vnet):
+            # In place: it belongs to dnsmasq's user.
+            self._leases().write_text(kept_leases(self._leases().read_text(), vnet))
         pid_file = self.folder / "dnsmasq.pid"
         pid_file.unlink(missing_ok=True)
         run(["nsenter", f"--net={self.namespace}", *self._daemon.argv])
@@ -84,6 +96,17 @@ def files(vnet: VnetSpec) -> dict[str, str]:
     leases = [f"{port.mac.replace('-', ':').lower()},id:*,{port.address},{LEASE_SECONDS}" for port in vnet.ports]
     names = [line for port in vnet.ports if (line := _name_line(port, domain(vnet.id)))]
     return {"leases.conf": _lines(leases), "names": _lines(names)}
+
+
+def kept_leases(text: str, vnet: VnetSpec) -> str:
+    """dnsmasq's leases (`EXPIRY MAC ADDRESS NAME ID` each) but those of addresses that are another port's now."""
+    owners = {port.address: port.mac.replace("-", ":").lower() for port in vnet.ports}
+
+    def stays(line: str) -> bool:
+        words = line.split()
+        return len(words) < 3 or owners.get(words[2], words[1]) == words[1]
+
+    return "".join(line for line in text.splitlines(keepends=True) if stays(line))
 
 
 def configuration(vnet: VnetSpec, folder: Path, as_user: str) -> str:

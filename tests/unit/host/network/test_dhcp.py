@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from skerry.host.network.dhcp import configuration, domain, files, gateway
+from skerry.host.network.dhcp import configuration, domain, files, gateway, kept_leases
 from skerry.hostspec import PortSpec, SubnetSpec, VnetSpec
 
 
@@ -47,3 +47,13 @@ def test_a_name_server_that_is_no_address_is_refused() -> None:
 
 def test_the_gateway_is_the_first_usable_address() -> None:
     assert gateway("192.168.5.128/25") == "192.168.5.129"
+
+
+def test_a_lease_of_a_removed_guest_is_not_in_the_way_of_the_next_one_at_its_address() -> None:
+    port = vnet().ports[0]
+    mac = port.mac.replace("-", ":").lower()
+    own, other = f"1796043067 {mac} {port.address} web *\n", "1796043063 00:0d:3a:b4:af:b6 10.9.9.9 old *\n"
+    assert kept_leases(own + other, vnet()) == own + other
+    stale = f"1796043112 00:0d:3a:e4:fb:b0 {port.address} early *\n"
+    assert kept_leases(other + stale, vnet()) == other
+    assert kept_leases("", vnet()) == ""
