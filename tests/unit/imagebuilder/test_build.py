@@ -64,8 +64,8 @@ def test_an_image_is_built_once_and_fits_into_a_library(tmp_path: Path) -> None:
     assert leftovers(store) == []
     image = Library(tmp_path / "state").add_built(folder)
     assert (image.publisher, image.offer, image.sku, image.alias) == ("Debian", "debian-12", "12-gen2", "Debian12")
-    year, day, number = image.version.split(".")
-    assert (year, day[:2], len(day)) == ("0", "20", 8)
+    zero, day, number = image.version.split(".")
+    assert (zero, day[:2], len(day)) == ("0", "20", 8)
     assert 0 <= int(number) < 24 * 10_000
 
 

@@ -93,14 +93,14 @@ def user() -> str:
 
 def files(vnet: VnetSpec) -> dict[str, str]:
     """What changes with the guests: leases by MAC, and host names."""
-    leases = [f"{port.mac.replace('-', ':').lower()},id:*,{port.address},{LEASE_SECONDS}" for port in vnet.ports]
+    leases = [f"{_mac(port)},id:*,{port.address},{LEASE_SECONDS}" for port in vnet.ports]
     names = [line for port in vnet.ports if (line := _name_line(port, domain(vnet.id)))]
     return {"leases.conf": _lines(leases), "names": _lines(names)}
 
 
 def kept_leases(text: str, vnet: VnetSpec) -> str:
     """dnsmasq's leases (`EXPIRY MAC ADDRESS NAME ID` each) but those of addresses that are another port's now."""
-    owners = {port.address: port.mac.replace("-", ":").lower() for port in vnet.ports}
+    owners = {port.address: _mac(port) for port in vnet.ports}
 
     def stays(line: str) -> bool:
         words = line.split()
@@ -163,6 +163,11 @@ def _name_line(port: PortSpec, own: str) -> str | None:
     if not _HOST_NAME.fullmatch(port.hostname):
         return None
     return f"{port.address} {port.hostname}.{own} {port.hostname}"
+
+
+def _mac(port: PortSpec) -> str:
+    """As dnsmasq writes it."""
+    return port.mac.replace("-", ":").lower()
 
 
 def _address(text: str) -> str:
