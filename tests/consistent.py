@@ -100,7 +100,7 @@ class State:
             elif link.kind == "subnet" and target not in self._subnets():
                 yield f"{link} leads to no subnet"
         for (kind, target), count in Counter((link.kind, link.target) for link in self.links).items():
-            if kind in ("address", "mac", "nic", "disk", "public-ip") and count > 1:
+            if kind in ("address", "mac", "nic", "disk", "public-ip", "standby") and count > 1:
                 yield f"{count} links of kind {kind} lead to {target}"
 
     def _subnets(self) -> set[str]:
@@ -202,6 +202,8 @@ def _vm_references(row: ResourceRow) -> set[tuple[str, str]]:
     properties = body_of(row)["properties"]
     nics = {("nic", nic["id"].lower()) for nic in properties["networkProfile"]["networkInterfaces"]}
     found = nics | {("disk", properties["storageProfile"]["osDisk"]["managedDisk"]["id"].lower())}
+    if "standby" in row.private:
+        found.add(("standby", machines.standby_key(row.private["vm"])))
     if "fork" in row.private:
         found.add(("fork", row.private["fork"]["point"]))
     if "restoring" in row.private:
@@ -218,7 +220,8 @@ def _nic_references(row: ResourceRow) -> set[tuple[str, str]]:
     (configuration,) = (part["properties"] for part in properties["ipConfigurations"])
     subnet = configuration["subnet"]["id"].lower()
     found = {("subnet", subnet), ("address", f"{subnet}/addresses/{configuration['privateIPAddress']}")}
-    found.add(("mac", f"macs/{row.private['mac'].lower()}"))
+    if "mac" in row.private:
+        found.add(("mac", network.mac_link(row).target))
     if "publicIPAddress" in configuration:
         found.add(("public-ip", configuration["publicIPAddress"]["id"].lower()))
     if "networkSecurityGroup" in properties:

@@ -12,7 +12,8 @@ class Options:
 
     `database`: a `postgresql://` URL instead of the SQLite file in the state folder.
     `warm`: new VMs may continue from the memory of a template; `warm_memory`, `warm_disk`: GiB that templates may take,
-    None for a share of the host. `cpus`, `memory` (GiB): what this machine's guests are promised, None for what it has.
+    None for a share of the host; `standby`: machines that stand by for each. `cpus`, `memory` (GiB): what this
+    machine's guests are promised, None for what it has.
     """
 
     port: int
@@ -22,5 +23,6 @@ class Options:
     warm: bool = True
     warm_memory: float | None = None
     warm_disk: float | None = None
+    standby: int = 2
     cpus: int | None = None
     memory: float | None = None

@@ -216,7 +216,7 @@ def _agent(state: Path, control: ControlPlane, options: Options) -> Agent | Flee
     if not control.claim_host(_host_id(state / "host.id")):
         log.warning("this control plane has no machine: the host is another state folder's, on the same database")
         return None
-    warm = WarmOptions(options.warm, options.warm_memory, options.warm_disk)
+    warm = WarmOptions(options.warm, options.warm_memory, options.warm_disk, options.standby)
     return real_agent(state, control.link, options.accel, warm, Promise(options.cpus, options.memory))
 
 

@@ -17,6 +17,7 @@ from tests.system.cloud import SKERRY, Cloud, cloud_of_its_own, until
 from skerry.host.warm.guest_agent import GuestAgent
 
 pytestmark = pytest.mark.warm
+WARM = ("--warm", "on", "--standby", "0")  # test_standby.py has those
 NAMES = ("c1", "c2", "c3", "c4", "c5")
 # One line per thing that no two machines share.
 IDENTITY = """
@@ -39,7 +40,7 @@ echo 'grep -rl warm-up /var/log /etc/passwd /etc/sudoers.d' | sudo sh || true
 @pytest.fixture(scope="module")
 def cloud() -> Iterator[Cloud]:
     """Skerry with a template for the smallest size."""
-    with cloud_of_its_own("--warm", "on") as found:
+    with cloud_of_its_own(*WARM) as found:
         found.skerry("image", "warm", "debian-12")
         yield found
 
@@ -148,6 +149,7 @@ def test_nothing_of_a_quick_start_is_left_where_nobody_logs_in(cloud: Cloud) -> 
     until(lambda: user_manager(cloud, "late") == "inactive", 240, "nobody's systemd ends")
     nice = "ps -o ni= -p $(pidof systemd-resolved) -p $(pidof systemd-timesyncd)"
     assert in_guest(cloud, "late", nice).split() == ["0", "0"]
+    assert in_guest(cloud, "late", "ls /run/user") == ""
     assert ask(cloud, "late", "systemctl --user is-system-running --wait; ls -d /run/skerry || true").split() == [
         "running"
     ]
@@ -183,7 +185,7 @@ def test_after_a_restart_it_is_the_same_machine(cloud: Cloud, name: str) -> None
 def test_skerry_killed_during_a_warm_start_gives_the_vm_an_identity_all_the_same(cloud: Cloud) -> None:
     with creating(cloud, "killed"):
         os.kill(cloud.pid(), signal.SIGKILL)
-    cloud.up("--warm", "on")
+    cloud.up(*WARM)
     ready(cloud, "killed")
     assert ask(cloud, "killed", "hostname") == "killed\n"
     assert unborn(cloud) is None
@@ -224,14 +226,14 @@ def test_a_full_disk_leaves_no_half_a_template(cloud: Cloud) -> None:
         subprocess.run(["mount", "-t", "tmpfs", "-o", small, "tmpfs", cloud.state / "templates"], check=True)
         shutil.copytree(aside, cloud.state / "templates", dirs_exist_ok=True)
     try:
-        cloud.up("--warm", "on")
+        cloud.up(*WARM)
         until(lambda: logged(cloud, "no template was made; VMs like it start cold"), 600, "a template is tried")
         assert not templates(cloud)
         assert not list(cloud.state.glob("templates/.*"))
     finally:
         cloud.skerry("down")
         subprocess.run(["umount", cloud.state / "templates"], check=True)
-        cloud.up("--warm", "on")
+        cloud.up(*WARM)
 
 
 def test_a_kernel_that_knows_vmgenid_hears_that_it_was_cloned(cloud: Cloud) -> None:

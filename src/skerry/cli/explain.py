@@ -90,6 +90,7 @@ def _condition(condition: dict[str, Any]) -> Iterator[str]:
     yield f"  power {condition['power']}, guest {condition['health']}"
     if condition["phases"]:
         phases = ", ".join(f"{name} after {seconds} s" for name, seconds in condition["phases"].items())
-        yield f"  started warm, from a template: {phases}"
+        origin = "a template" if "restored" in condition["phases"] else "a machine that stood by"
+        yield f"  started warm, from {origin}: {phases}"
     yield from (f"  {line}" for line in condition["message"].splitlines())
     yield from (f"  can't do its part yet: {problem}" for problem in condition["problems"])

@@ -75,7 +75,8 @@ def _templates(found: dict[str, int]) -> str:
     memory, disk = (
         f"{found[f'{what}Bytes'] >> 20} of {found[f'{what}LimitBytes'] >> 20} MiB" for what in ("memory", "disk")
     )
-    return f"{found['count']}; {memory} of memory, {disk} of disk"
+    standby = f"{found['standby']} machines stand by"
+    return f"{found['count']}; {memory} of memory, {disk} of disk; {standby}"
 
 
 def _show_operations(operations: dict[str, Any]) -> None:

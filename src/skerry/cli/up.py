@@ -59,6 +59,15 @@ _READY = b"ready"
     help="Disk space that templates may take.  [default: a tenth of the file system]",
 )
 @click.option(
+    "--standby",
+    type=click.IntRange(0, 16),
+    default=2,
+    show_default=True,
+    metavar="N",
+    help="Machines that stand by for each image and size in use, paused, so that a new VM needs only its identity. "
+    "Fewer, when memory is short.",
+)
+@click.option(
     "--cpus",
     type=click.IntRange(1, 4096),
     metavar="N",
@@ -83,12 +92,13 @@ def up(
     warm: str,
     warm_memory: float | None,
     warm_disk: float | None,
+    standby: int,
     cpus: int | None,
     memory: float | None,
     report_to: int | None,
 ) -> None:
     """Start Skerry on this machine."""
-    options = Options(port, accel, simulate, database, warm == "on", warm_memory, warm_disk, cpus, memory)
+    options = Options(port, accel, simulate, database, warm == "on", warm_memory, warm_disk, standby, cpus, memory)
     if found := running(state):
         click.echo(f"Skerry runs already: {found.base_url}, pid {found.pid}, state in {state}.")
     elif detach:
@@ -166,6 +176,7 @@ def _detach(state: Path, options: Options) -> None:
     argv += ["--warm", "on" if options.warm else "off", "--report-to", str(writer)]
     argv += ["--warm-memory", str(options.warm_memory)] if options.warm_memory else []
     argv += ["--warm-disk", str(options.warm_disk)] if options.warm_disk else []
+    argv += ["--standby", str(options.standby)]
     argv += ["--cpus", str(options.cpus)] if options.cpus else []
     argv += ["--memory", str(options.memory)] if options.memory else []
     # In the environment, which other users can't read: the URL may have a password.

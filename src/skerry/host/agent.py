@@ -9,8 +9,8 @@ import dataclasses
 import os
 import threading
 import time
-from collections.abc import Mapping, Sequence, Set
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence, Set
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 
 import structlog
@@ -279,18 +279,25 @@ class Agent:
         """`restored`: its disks were just put back to a checkpoint."""
         self._refuse_bad_disks(vm)
         self._refuse_bad_networks(vm)
-        taps: list[int] = []
-        try:
-            taps.extend(self._network.tap(port) for port in vm.ports)
+        with self._taps(vm) as taps:
             why = self._continue(vm, taps, restored=restored)
-            if why is not None:
-                files = [self._disk_file(attachment) for attachment in vm.disks]
-                self._compute.start(self._as_started(vm), files, taps)
-            if why:
-                self._compute.remark(vm.id, why)
-        finally:
-            for tap in taps:
-                os.close(tap)
+        if why is None:
+            return
+        # What could not continue may have left others in the place of these TAPs.
+        with self._taps(vm) as taps:
+            files = [self._disk_file(attachment) for attachment in vm.disks]
+            self._compute.start(self._as_started(vm), files, taps)
+        if why:
+            self._compute.remark(vm.id, why)
+
+    @contextmanager
+    def _taps(self, vm: VmSpec) -> Iterator[Sequence[int]]:
+        with ExitStack() as opened:
+            taps = []
+            for port in vm.ports:
+                taps.append(self._network.tap(port))
+                opened.callback(os.close, taps[-1])
+            yield taps
 
     def _continue(self, vm: VmSpec, taps: Sequence[int], *, restored: bool) -> str | None:
         """Let the VM continue from saved memory, if it can. Else why it has to boot; empty where that is no news."""
@@ -383,6 +390,7 @@ class Agent:
             checkpoints=tuple(self._checkpointing.observe(spec)),
             problems=tuple(self._problems()),
             warm=self._warm.observe() if self._warm is not None else None,
+            standbys=tuple(self._warm.standbys()) if self._warm is not None else (),
         )
 
     def _observe_vm(self, vm: str, spec: VmSpec | None, machine: Machine | None) -> VmObserved:

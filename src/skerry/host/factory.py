@@ -22,11 +22,15 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class WarmOptions:
-    """Of warm starts. `memory_gib` and `disk_gib`: what templates may take at most; None: a share of the host."""
+    """Of warm starts. `memory_gib` and `disk_gib`: what templates may take at most; None: a share of the host.
+
+    `standby`: how many machines stand by for each template in use.
+    """
 
     on: bool = True
     memory_gib: float | None = None
     disk_gib: float | None = None
+    standby: int = 2
 
 
 FAKE_CAPACITY = HostCapacity(cpus=32, memory_bytes=128 * GIB, disk_bytes=0, accelerator="fake")
@@ -64,7 +68,7 @@ def real_agent(
     compute = QemuCompute(vms, choice.accelerator, network.guests_netns)
     templates = Templates(state, Limits.of(state, warm.memory_gib, warm.disk_gib))
     templates.sweep()
-    starts = TemplateStarts(templates, compute, network, storage) if warm.on else None
+    starts = TemplateStarts(templates, compute, network, storage, warm.standby) if warm.on else None
     checkpoints = QemuCheckpoints(state, compute, network, storage)
     capacity = measure(choice.accelerator, promise)
     return Agent(source, compute, network, storage, checkpoints, guests=guests, capacity=capacity, warm=starts)

@@ -11,6 +11,7 @@ from skerry.hostspec.observed import (
     HostCapacity,
     ImageObserved,
     Observed,
+    StandbyObserved,
     TemplateObserved,
     VmObserved,
     VmPower,
@@ -30,6 +31,7 @@ from skerry.hostspec.spec import (
     TemplateSpec,
     VmSpec,
     VnetSpec,
+    mac_for,
     template_id,
 )
 
@@ -49,6 +51,7 @@ __all__ = [
     "PortSpec",
     "Provisioning",
     "SecurityRule",
+    "StandbyObserved",
     "SubnetSpec",
     "TemplateObserved",
     "TemplateSpec",
@@ -57,5 +60,6 @@ __all__ = [
     "VmSpec",
     "VnetSpec",
     "WarmObserved",
+    "mac_for",
     "template_id",
 ]

@@ -97,6 +97,13 @@ class WarmObserved(Struct, frozen=True):
     disk_limit_bytes: int
 
 
+class StandbyObserved(Struct, frozen=True):
+    """A machine that waits to become the VM `vm`, a vmId that nobody has; any VM that `template` is for can get it."""
+
+    vm: str
+    template: str
+
+
 class HostCapacity(Struct, frozen=True):
     """What a host can give: logical CPUs and bytes of memory and disk, the accelerator in use, and where it stands.
 
@@ -130,3 +137,4 @@ class Observed(Struct, frozen=True):
     checkpoints: tuple[CheckpointObserved, ...] = ()
     problems: tuple[tuple[str, str, str], ...] = ()
     warm: WarmObserved | None = None
+    standbys: tuple[StandbyObserved, ...] = ()

@@ -4,6 +4,7 @@ Absence is never an order to destroy data: a VM or VNet that is missing from the
 ports, rules), but a disk file is removed only when a DiskSpec with `present=False` names it.
 """
 
+import hashlib
 from typing import Literal
 
 from msgspec import Struct
@@ -184,6 +185,15 @@ class TemplateSpec(Struct, frozen=True):
 def template_id(image: str, vcpus: int, memory_bytes: int, firmware: str) -> str:
     """The id of the template for an image and a size."""
     return f"{image}-{vcpus}x{memory_bytes >> 20}-{firmware}"
+
+
+def mac_for(vm: str, attempt: int = 0) -> str:
+    """The MAC address of a VM's NIC that has none yet, as `00:0d:3a:01:02:03`; another one for each attempt.
+
+    Microsoft's prefix and a digest of the vmId, so that a machine can be started before it is known who gets it.
+    """
+    digits = hashlib.sha256(f"{vm}/{attempt}".encode()).hexdigest()[:6]
+    return f"00:0d:3a:{digits[:2]}:{digits[2:4]}:{digits[4:]}"
 
 
 class HostSpec(Struct, frozen=True):

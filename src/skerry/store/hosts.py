@@ -16,6 +16,7 @@ from skerry.hostspec import (
     HostSpec,
     ImageObserved,
     Observed,
+    StandbyObserved,
     TemplateSpec,
     VmObserved,
     VmSpec,
@@ -126,6 +127,14 @@ _WARM = Statement(
     .where(host_observed.c.kind == "warm")
     .order_by(host_observed.c.host)
 )
+_STANDBYS = Statement(
+    select(host_observed.c.observed)
+    .where(
+        host_observed.c.kind == "standby", host_observed.c.id > bindparam("from"), host_observed.c.id < bindparam("to")
+    )
+    .order_by(host_observed.c.id)
+)
+_COUNT_STANDBYS = Statement(select(func.count()).select_from(host_observed).where(host_observed.c.kind == "standby"))
 # The images' ids one after the other by the index, then one row for each: a thousand hosts report the same ones.
 _IMAGES = Statement(
     text(
@@ -375,6 +384,16 @@ class Hosts:
         """The templates of each host where warm starts are on."""
         return {host: msgspec.json.decode(text, type=WarmObserved) for host, text in self._session.rows(_WARM)}
 
+    def standbys(self, template: str) -> Sequence[str]:
+        """The vmIds of machines that stand by on any host, for VMs that a template is for."""
+        rows = self._session.rows(_STANDBYS, {"from": f"{template}/", "to": f"{template}0"})
+        return [msgspec.json.decode(text, type=StandbyObserved).vm for (text,) in rows]
+
+    def count_standbys(self) -> int:
+        """How many machines stand by on all hosts."""
+        ((count,),) = self._session.rows(_COUNT_STANDBYS)
+        return int(count)
+
     def _observed(self, host: str, kind: str, identifier: str, model: type[T]) -> T | None:
         row = self._session.first(_ONE_OBSERVED, {"host": host, "kind": kind, "object": identifier})
         return msgspec.json.decode(row[0], type=model) if row else None
@@ -387,6 +406,7 @@ _MODELS: dict[str, Any] = {
     "image": ImageObserved,
     "problem": tuple[str, str, str],
     "warm": WarmObserved,
+    "standby": StandbyObserved,
 }
 
 
@@ -402,6 +422,7 @@ def _seen_in(report: Observed) -> Seen:
         **{("image", image.id): image for image in report.images},
         **{("problem", f"{kind}:{name}"): (kind, name, message) for kind, name, message in report.problems},
         **({("warm", "warm"): report.warm} if report.warm else {}),
+        **{("standby", f"{one.template}/{one.vm}"): one for one in report.standbys},
     }
 
 

@@ -136,7 +136,7 @@ host_observed = Table(
     "host_observed",
     metadata,
     Column("host", String, ForeignKey("hosts.id"), primary_key=True),
-    Column("kind", String, primary_key=True),  # vm, disk, checkpoint, image, problem, warm
+    Column("kind", String, primary_key=True),  # vm, disk, checkpoint, image, problem, warm, standby
     Column("id", String, primary_key=True),
     Column("observed", LargeBinary, nullable=False),
     Column("power", String, nullable=False, server_default=""),  # of a VM

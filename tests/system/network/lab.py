@@ -126,10 +126,13 @@ class Space:
 class FakeGuest(Space):
     """A running VM, as far as the network can tell."""
 
-    def __init__(self, network: RoutedNetwork, port: PortSpec, *, configure: bool = True) -> None:
+    def __init__(
+        self, network: RoutedNetwork, port: PortSpec, *, configure: bool = True, tap: int | None = None
+    ) -> None:
+        """`tap`: a descriptor of the port's TAP, if it is open already."""
         super().__init__(port.id)
         self.port = port
-        self._pump = _Pump(network.tap(port.id), self.inside(_open_eth0))
+        self._pump = _Pump(network.tap(port.id) if tap is None else tap, self.inside(_open_eth0))
         self.inside(lambda: _set_up("eth0", mac=port.mac))
         if configure:
             self.inside(self._configure)

@@ -7,7 +7,7 @@ from pathlib import Path
 import orjson
 import pytest
 from tests.system.cloud import until
-from tests.system.network.lab import INTERNET, Lab, echo, exchange, guests, nsg, port, rule, vnet
+from tests.system.network.lab import INTERNET, FakeGuest, Lab, echo, exchange, guests, nsg, port, rule, vnet
 from tests.system.network.test_platform import lease, resolve
 
 from skerry.host.compute.qemu import process
@@ -46,6 +46,27 @@ def test_a_restart_adopts_everything_under_running_guests(own_lab: Lab) -> None:
             own_lab.apply(vnet(1, *PAIR.ports, nsgs=[nsg("n", rule(100, "Inbound", "Deny"))]))
             assert one.is_cut_off("10.0.0.5", 80)
             exchange(client, served)
+
+
+def test_the_tap_of_a_machine_that_stood_by_takes_the_place_of_its_port_s(own_lab: Lab) -> None:
+    own_lab.apply(PAIR)
+    one, two = PAIR.ports
+    held = own_lab.network.tap(one.id)  # as by an agent that is about to start a QEMU
+    own_lab.network.adopt(one.id, tap := own_lab.network.idle_tap())
+    os.close(held)
+    with guests(own_lab, two) as (other,):
+        guest = FakeGuest(own_lab.network, one, tap=tap)
+        try:
+            assert guest.http("GET /metadata/versions HTTP/1.1\r\nHost: x\r\nMetadata: true")[0] == 200
+            with other.listen(80):
+                assert guest.reaches("10.0.0.5", 80)
+            own_lab.apply(PAIR)
+            assert guest.reaches(INTERNET, 80)
+        finally:
+            guest.close()
+    os.close(own_lab.network.tap(one.id))  # it stays, as any
+    with pytest.raises(HostError, match="in no network"):
+        own_lab.network.adopt("0000000900", own_lab.network.idle_tap())
 
 
 def test_a_tap_has_one_holder(own_lab: Lab) -> None:

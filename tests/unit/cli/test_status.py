@@ -33,6 +33,7 @@ WORK = {
     "database": {"kind": "sqlite", "schema": "0002", "bytes": 1 << 20},
     "templates": {
         "count": 2,
+        "standby": 3,
         "memoryBytes": 300 << 20,
         "memoryLimitBytes": 3 << 30,
         "diskBytes": 500 << 20,

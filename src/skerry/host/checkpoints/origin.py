@@ -1,11 +1,12 @@
 """A VM that continues from a checkpoint's memory."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from skerry.host.compute.qemu.argv import Memory
+from skerry.host.compute.qemu.launch import Launched
 from skerry.host.compute.qemu.qmp import Monitor
 from skerry.host.errors import HostError
 from skerry.host.warm.clone import restore
@@ -32,6 +33,10 @@ class Continued:
     fork: bool
     trouble: str = ""
     phases: dict[str, float] = field(default_factory=dict)
+
+    def launch(self, start: Callable[[Memory], Launched], folder: Path) -> Launched:  # noqa: ARG002
+        """See Origin."""
+        return start(self.memory)
 
     def wake(self, monitor: Monitor, agent: Path) -> None:
         """See Origin."""

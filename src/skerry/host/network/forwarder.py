@@ -14,6 +14,7 @@ import fcntl
 import ipaddress
 import socket
 import struct
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -29,7 +30,7 @@ from skerry.host.network.rules import FORWARDER_MARK
 
 log = structlog.get_logger()
 
-DIAL_SECONDS = 8
+DIAL_SECONDS, DIAL_AGAIN_SECONDS = 8, 0.2
 CONNECT_SECONDS, GREETING_SECONDS = 3, 20
 CHUNK = 256 * 1024
 MAX_CONNECTIONS = 4096
@@ -142,10 +143,19 @@ class Forwarder:
             return None
 
     async def _reach(self, target: Target, port: int) -> Stream:
+        """Try again and again: the kernel would ask a guest that comes up just now again after a second."""
+        began = time.monotonic()
+        while True:
+            patience = max(DIAL_AGAIN_SECONDS, (time.monotonic() - began) / 2)
+            with suppress(TimeoutError):
+                return await self._try(target, port, patience)
+
+    async def _try(self, target: Target, port: int, seconds: float) -> Stream:
         loop = asyncio.get_running_loop()
         sock = await loop.run_in_executor(self._dialers, socket_towards, target.namespace, target.tap)
         try:
-            await loop.sock_connect(sock, (target.public.private, port))
+            async with asyncio.timeout(seconds):
+                await loop.sock_connect(sock, (target.public.private, port))
             return await asyncio.open_connection(sock=sock, limit=CHUNK)
         except BaseException:
             sock.close()

@@ -5,9 +5,11 @@ with one fixed MAC, and each guest hangs on a port of its own. So every TAP is a
 /32 route and a permanent neighbour behind it.
 """
 
+import os
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from pyroute2 import IPRoute
@@ -88,6 +90,24 @@ def reconcile(layout: Layout) -> Outcome:
         indexes = {name: index for name, index in _taps().items() if name in layout.guests}
         _ports(netlink, layout.guests, indexes, routes)
         return Outcome(indexes, vacated)
+
+
+def hand_over(name: str, namespace: Path) -> None:
+    """Move a TAP from the namespace of the calling thread to another one."""
+    descriptor = os.open(namespace, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        with IPRoute() as netlink:
+            netlink.link("set", index=socket.if_nametoindex(name), net_ns_fd=descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def replace(name: str, by: str) -> None:
+    """Let the TAP `by` have the name of another one, which goes if it is there. Runs inside their namespace."""
+    with IPRoute() as netlink:
+        if name in (present := _taps()):
+            netlink.link("del", index=present[name])
+        netlink.link("set", index=socket.if_nametoindex(by), ifname=name)
 
 
 def remove_all() -> None:

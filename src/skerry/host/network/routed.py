@@ -22,6 +22,7 @@ from functools import partial
 from pathlib import Path
 
 import structlog
+from pyroute2.netlink.exceptions import NetlinkError
 
 from skerry.host.errors import HostError, Refused, cause
 from skerry.host.network import conntrack, egress, exposure, links, netns, nftables, rules, tap
@@ -106,6 +107,26 @@ class RoutedNetwork:
         """A descriptor of a TAP that leads nowhere and ends with it; the caller closes it."""
         netns.create(self._names.guests)
         return netns.inside(Path(self.guests_netns), tap.passing)
+
+    def adopt(self, port: str, descriptor: int) -> None:
+        """Put the TAP of a QEMU that runs already, from `idle_tap`, in the place of the port's.
+
+        Raises HostError; the port has a TAP then all the same, that one or a new one.
+        """
+        with self._lock:
+            vnet = next((vnet for vnet in self._vnets.values() if any(port == known.id for known in vnet.ports)), None)
+            if vnet is None:
+                raise HostError(f"port {port} is in no network of this host")
+            namespace, name = self._namespace(vnet.id), tap.name_of(descriptor)
+            try:
+                netns.inside(Path(self.guests_netns), lambda: links.hand_over(name, namespace))
+                netns.inside(namespace, lambda: links.replace(tap_name(port), by=name))
+                tap.keep(descriptor)
+            except (OSError, NetlinkError) as error:
+                raise HostError(f"a TAP can't be moved to its network: {error}") from error
+            finally:
+                self._apply_vnet(vnet, anew=False)
+                self._settle([namespace.name])
 
     def greets(self, port: str, tcp_port: int) -> bool:
         """See NetworkDriver."""

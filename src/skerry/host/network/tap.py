@@ -13,6 +13,7 @@ from skerry.host.errors import HostError, MissingFeature
 
 TUNSETIFF = 0x400454CA
 TUNSETPERSIST = 0x400454CB
+TUNGETIFF = 0x800454D2
 IFF_TAP = 0x0002
 IFF_NO_PI = 0x1000
 IFF_VNET_HDR = 0x4000
@@ -23,7 +24,7 @@ def create(name: str) -> None:
     """Make a persistent TAP in the namespace of the calling thread."""
     descriptor = _attach(name)
     try:
-        fcntl.ioctl(descriptor, TUNSETPERSIST, 1)
+        keep(descriptor)
     finally:
         os.close(descriptor)
 
@@ -31,6 +32,16 @@ def create(name: str) -> None:
 def passing() -> int:
     """A descriptor of a new TAP in the namespace of the calling thread; the device ends with its last descriptor."""
     return _attach(f"skt{os.urandom(4).hex()}")
+
+
+def name_of(descriptor: int) -> str:
+    """The name of a descriptor's TAP, in whichever namespace it is."""
+    return fcntl.ioctl(descriptor, TUNGETIFF, bytes(40))[:16].rstrip(b"\0").decode()
+
+
+def keep(descriptor: int) -> None:
+    """Let a passing TAP outlive its descriptors, like one from `create`."""
+    fcntl.ioctl(descriptor, TUNSETPERSIST, 1)
 
 
 def open_existing(name: str) -> int:

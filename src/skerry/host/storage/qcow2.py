@@ -79,6 +79,19 @@ class Qcow2Storage:
             qemu_img.create(temporary, header.virtual_size, wanted)
             temporary.chmod(0o600)
 
+    def aside(self, name: str, base: Path, size_bytes: int) -> Path:
+        """A new overlay of a template's disk that is no disk yet; the caller's to use or remove before Skerry ends."""
+        path = self.folder / f".{name}.qcow2.standby"
+        qemu_img.create(path, size_bytes, f"../templates/{base.parent.name}/{base.name}")
+        path.chmod(0o600)
+        return path
+
+    def give(self, path: Path, disk: str) -> None:
+        """Let a file from `aside` be the disk's, whose own file was never its user's."""
+        sync(path)
+        path.rename(self._path(disk))
+        sync(self.folder)
+
     def put_back(self, disk: str, origin: CheckpointedDisk) -> None:
         """Let the disk hold what it held when a checkpoint was made; no smaller than it is. Repeatable."""
         path, below = self._path(disk), self.frozen.of(origin)

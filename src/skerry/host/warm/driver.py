@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from skerry.hostspec import TemplateSpec, VmSpec, VnetSpec, WarmObserved
+from skerry.hostspec import StandbyObserved, TemplateSpec, VmSpec, VnetSpec, WarmObserved
 
 
 class WarmStarts(Protocol):
@@ -12,7 +12,8 @@ class WarmStarts(Protocol):
     def start(self, vm: VmSpec, vnets: Sequence[VnetSpec], taps: Sequence[int]) -> bool:
         """Start the VM from a template, complete with its identity. False: it has to start cold; its disk is as new.
 
-        `taps` as in ComputeDriver.start. Never raises for a template that fails.
+        `taps` as in ComputeDriver.start; they may be no port's any more when it returns False. Never raises for a
+        template that fails.
         """
 
     def learn(self, vm: VmSpec) -> None:
@@ -23,6 +24,9 @@ class WarmStarts(Protocol):
 
     def observe(self) -> WarmObserved:
         """The templates that there are, and how the orders went."""
+
+    def standbys(self) -> Sequence[StandbyObserved]:
+        """The machines that stand by to be VMs."""
 
     def on_change(self, callback: Callable[[], None]) -> None:
         """Call back, from another thread, when an order was carried out."""

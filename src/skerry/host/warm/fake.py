@@ -2,16 +2,17 @@
 
 from collections.abc import Callable, Sequence
 
-from skerry.hostspec import TemplateObserved, TemplateSpec, VmSpec, VnetSpec, WarmObserved
+from skerry.hostspec import StandbyObserved, TemplateObserved, TemplateSpec, VmSpec, VnetSpec, WarmObserved
 
 GIB = 1 << 30
 
 
 class FakeWarmStarts:
-    """`trouble`: why a template can't be made, for the next orders."""
+    """`trouble`: why a template can't be made, for the next orders. `ready`: what is said to stand by."""
 
     def __init__(self) -> None:
         self.trouble = ""
+        self.ready: Sequence[StandbyObserved] = ()
         self._templates: dict[str, TemplateObserved] = {}
 
     def start(self, vm: VmSpec, vnets: Sequence[VnetSpec], taps: Sequence[int]) -> bool:  # noqa: ARG002
@@ -36,6 +37,9 @@ class FakeWarmStarts:
 
     def observe(self) -> WarmObserved:
         return WarmObserved(tuple(self._templates.values()), GIB, 4 * GIB)
+
+    def standbys(self) -> Sequence[StandbyObserved]:
+        return self.ready
 
     def on_change(self, callback: Callable[[], None]) -> None: ...
 

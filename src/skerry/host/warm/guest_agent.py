@@ -35,6 +35,10 @@ class GuestAgent:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Disconnect. No-op the second time."""
         self._socket.close()
 
     def wait(self, seconds: float) -> None:

@@ -58,4 +58,10 @@ def parameters(vm: str, provisioning: Provisioning, place: Place, *, template_ma
 def prepare() -> bytes:
     """The shell script that makes a guest fit to be a template."""
     resident = "".join(map(guest_file, ("common.pl", "personalise.pl", "resident.pl")))
-    return f"resident={shlex.quote(resident)}\n{guest_file('prepare.sh')}".encode()
+    parts = "".join(map(guest_file, ("prepare.sh", "rehearse.sh", "await.sh")))
+    return f"resident={shlex.quote(resident)}\n{parts}".encode()
+
+
+def rehearsal() -> bytes:
+    """The shell script for a machine that is to stand by."""
+    return guest_file("rehearse.sh").encode()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from skerry.host.capacity import GIB, total_memory
 
+SPARE_BYTES = 512 << 20  # of memory that must stay free beside a template in the making, or machines that stand by
 MEMORY_SHARE, DISK_SHARE = 8, 10  # a template takes at most one part in so many of the host's, unless told otherwise
 
 

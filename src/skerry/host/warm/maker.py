@@ -53,11 +53,10 @@ class Maker:
         try:
             folder.mkdir(mode=0o700)
             qemu_img.create(folder / DISK, disk_bytes, f"../../images/{image.parent.name}/{image.name}")
-            with self._booted(folder, key, (str(image),), Memory(memory, shared=True)) as (monitor, agent_runs):
-                _prepare(folder, agent_runs)
+            booted = self._booted(folder, key, (str(image),), Memory(memory, shared=True))
+            with booted as (monitor, runs), _prepared(folder, runs), (folder / STATE).open("wb") as state:
                 monitor.execute("set_link", {"name": "nic0", "up": False})
-                with (folder / STATE).open("wb") as state:
-                    save(monitor, state.fileno())
+                save(monitor, state.fileno())
             save_memory(memory, folder / RAM)
             template = self.templates.finish(folder, key, MAC)
         except OSError as error:
@@ -137,8 +136,9 @@ class Maker:
             launched.let_go()
 
 
-def _prepare(folder: Path, agent_runs: threading.Event) -> None:
-    """Wait until the guest idles, and take out of it what clones must not share."""
+@contextmanager
+def _prepared(folder: Path, agent_runs: threading.Event) -> Iterator[None]:
+    """Wait until the guest idles, and take out of it what clones must not share. Its agent sees us until the end."""
     # Asked before it runs, it would find a heap of questions.
     if not agent_runs.wait(BOOT_SECONDS):
         raise HostError(f"no guest agent ran within {BOOT_SECONDS:g} s")
@@ -146,6 +146,7 @@ def _prepare(folder: Path, agent_runs: threading.Event) -> None:
         agent.wait(AGENT_SECONDS)
         agent.run("/bin/sh", b"exec systemctl is-system-running --wait\n", BOOT_SECONDS, check=False)
         agent.run("/bin/sh", prepare(), PREPARE_SECONDS)
+        yield
 
 
 def _trial(template: Template) -> bytes:

@@ -7,11 +7,13 @@ there is a template of the same image and size. Everything else, and everything 
 import os
 import secrets
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import structlog
+from msgspec.structs import replace
 
 from skerry.host.compute.driver import DiskFile
 from skerry.host.compute.qemu.argv import Memory
@@ -22,37 +24,53 @@ from skerry.host.storage.headers import read_qcow2
 from skerry.host.storage.qcow2 import Qcow2Storage
 from skerry.host.warm.clone import Clone
 from skerry.host.warm.identity import SEED_BYTES, Place, parameters
+from skerry.host.warm.pool import Pool
 from skerry.host.warm.setting import setting
+from skerry.host.warm.standby import Awakening, Standby
 from skerry.host.warm.templates import Key, Template, Templates
 from skerry.host.warm.workshop import Workshop
-from skerry.hostspec import TemplateSpec, VmSpec, VnetSpec, WarmObserved
+from skerry.hostspec import StandbyObserved, TemplateSpec, VmSpec, VnetSpec, WarmObserved
 
 log = structlog.get_logger()
 
 
 class TemplateStarts:
-    """WarmStarts on QEMU; one per host."""
+    """WarmStarts on QEMU; one per host. `standby`: how many machines stand by for each template in use."""
 
     def __init__(
-        self, templates: Templates, compute: QemuCompute, network: RoutedNetwork, storage: Qcow2Storage
+        self,
+        templates: Templates,
+        compute: QemuCompute,
+        network: RoutedNetwork,
+        storage: Qcow2Storage,
+        standby: int,
     ) -> None:
-        self._templates, self._compute, self._storage = templates, compute, storage
+        self._templates, self._compute, self._network, self._storage = templates, compute, network, storage
         self._setting = setting(compute.accelerator, compute.machine_type, compute.setting.binary)
         templates.keep_only(self._setting)
-        self._workshop = Workshop(templates, compute, network, storage, self._setting)
+        self._pool = Pool(templates, compute, network, storage, standby)
+        self._workshop = Workshop(templates, compute, network, storage, self._setting, pool=self._pool)
         self._known: set[str] = set()
         self._lock = threading.Lock()
 
     def start(self, vm: VmSpec, vnets: Sequence[VnetSpec], taps: Sequence[int]) -> bool:
         """See the Protocol."""
         self._workshop.give_way(vm.id)
-        if not self._is_new(vm):
-            return False
-        disk = vm.disks[0].disk
-        template, place = self._template(vm), Place.of(vnets, vm.ports[0])
+        self._pool.hold()
+        standby = self._pool.take(vm.id)
+        try:
+            return self._is_new(vm) and self._started(vm, Place.of(vnets, vm.ports[0]), taps, standby)
+        finally:
+            if standby is not None:
+                standby.end()
+
+    def _started(self, vm: VmSpec, place: Place | None, taps: Sequence[int], standby: Standby | None) -> bool:
+        """A new VM, from the machine that stood by for it, or a template; False if it has to start cold."""
+        disk, template = vm.disks[0].disk, self._template(vm)
         try:
             if template is not None and place is not None:
-                self._start(vm, place, taps, template)
+                self._start(vm, place, taps, template, standby)
+                self._pool.use(template)
                 self._workshop.started(vm.id)
                 return True
         except (HostError, OSError) as error:
@@ -68,6 +86,7 @@ class TemplateStarts:
             if vm.id in self._known:
                 return
             self._known.add(vm.id)
+        self._pool.hold()
         self._workshop.started(vm.id)
         # A disk that is lost is the report's to tell, which this must not stop.
         with suppress(HostError, OSError):
@@ -83,6 +102,10 @@ class TemplateStarts:
         """See the Protocol."""
         return self._workshop.observe()
 
+    def standbys(self) -> Sequence[StandbyObserved]:
+        """See the Protocol."""
+        return self._pool.observe()
+
     def on_change(self, callback: Callable[[], None]) -> None:
         """See the Protocol."""
         self._workshop.changed = callback
@@ -90,6 +113,7 @@ class TemplateStarts:
     def close(self) -> None:
         """See the Protocol. One that is being made is given up."""
         self._workshop.close()
+        self._pool.close()
         self._templates.close()
 
     def _doubt(self, template: Template) -> None:
@@ -115,19 +139,37 @@ class TemplateStarts:
         image = Path(file.backing[-1][0]).parent.name
         return Key(image, vm.vcpus, vm.memory_bytes, vm.firmware, self._setting)
 
-    def _start(self, vm: VmSpec, place: Place, taps: Sequence[int], template: Template) -> None:
+    def _start(
+        self, vm: VmSpec, place: Place, taps: Sequence[int], template: Template, standby: Standby | None
+    ) -> None:
         assert vm.provisioning is not None
+        seed = secrets.token_bytes(SEED_BYTES)
+        script = parameters(vm.id, vm.provisioning, place, template_mac=template.mac, seed=seed)
+        size = _size(self._storage.file(vm.disks[0].disk))
+        if standby is not None and standby.fits(vm, template, size):
+            phases = self._awaken(vm, taps, standby, script)
+        else:
+            phases = self._clone(vm, taps, template, script, size)
+        log.info("VM started warm", vm=vm.id, template=template.id, **phases)
+
+    def _awaken(self, vm: VmSpec, taps: Sequence[int], standby: Standby, script: bytes) -> Mapping[str, float]:
+        disk = vm.disks[0].disk
+        give_disk, join = partial(self._storage.give, disk=disk), partial(self._network.adopt, vm.ports[0])
+        origin = Awakening(standby, _as_clone(vm), script, give_disk, join)
+        self._compute.start_from(vm, [self._storage.file(disk)], taps, origin, None)
+        return origin.phases
+
+    def _clone(
+        self, vm: VmSpec, taps: Sequence[int], template: Template, script: bytes, size: int
+    ) -> Mapping[str, float]:
         memory, state = self._templates.open(template)
         try:
             disk = vm.disks[0].disk
             self._storage.rebase(disk, self._templates.disk(template))
-            size = _size(self._storage.file(disk))
-            seed = secrets.token_bytes(SEED_BYTES)
-            script = parameters(vm.id, vm.provisioning, place, template_mac=template.mac, seed=seed)
             origin = Clone(Memory(memory, shared=False), state, script, size if size > template.disk_bytes else None)
             variables = self._templates.variables(template) if vm.firmware == "uefi" else None
-            self._compute.start_from(vm, [self._storage.file(disk)], taps, origin, variables)
-            log.info("VM started warm", vm=vm.id, template=template.id, **origin.phases)
+            self._compute.start_from(_as_clone(vm), [self._storage.file(disk)], taps, origin, variables)
+            return origin.phases
         finally:
             os.close(memory)
             os.close(state)
@@ -135,6 +177,12 @@ class TemplateStarts:
 
 def _size(file: DiskFile) -> int:
     return read_qcow2(Path(file.path)).virtual_size
+
+
+def _as_clone(vm: VmSpec) -> VmSpec:
+    """It needs the provisioning CD for custom data only; to look at one takes its guest time."""
+    provisioning = vm.provisioning
+    return vm if provisioning and provisioning.custom_data else replace(vm, provisioning=None)
 
 
 def _fits(vm: VmSpec) -> bool:

@@ -1,4 +1,5 @@
-"""Where templates are made and checked: one after the other in the background, and not while a user's VM is starting.
+"""Where templates are made and checked and machines set to stand by: one after the other in the background, and not
+while a user's VM is starting.
 
 want, order ──▶ making ──▶ trial clone ──▶ ready
                    └───────────┴─ failed ──▶ told once, and tried again when it is ordered again
@@ -12,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Literal
 
 import msgspec
@@ -24,16 +25,16 @@ from skerry.host.errors import HostError
 from skerry.host.files import write_atomically
 from skerry.host.network.routed import RoutedNetwork
 from skerry.host.storage.qcow2 import Qcow2Storage
-from skerry.host.warm.limits import available_memory
+from skerry.host.warm.limits import SPARE_BYTES, available_memory
 from skerry.host.warm.maker import Maker
+from skerry.host.warm.pool import Pool
 from skerry.host.warm.templates import Key, Template, Templates
 from skerry.hostspec import TemplateObserved, TemplateSpec, WarmObserved, template_id
 
 log = structlog.get_logger()
 
-SPARE_BYTES = 512 << 20  # of memory that must stay free beside a template in the making
 START_SECONDS = 120.0  # for which a VM that starts is given way
-PAUSE_SECONDS = 0.5
+PAUSE_SECONDS, TEND_SECONDS = 0.5, 2.0
 IN_BACKGROUND, ORDERED = 19, 5  # niceness: somebody waits for what was ordered
 
 
@@ -45,9 +46,17 @@ class Workshop:
     """One per host. `changed` is called from its thread when an order was carried out."""
 
     def __init__(
-        self, templates: Templates, compute: QemuCompute, network: RoutedNetwork, storage: Qcow2Storage, setting: str
+        self,
+        templates: Templates,
+        compute: QemuCompute,
+        network: RoutedNetwork,
+        storage: Qcow2Storage,
+        setting: str,
+        *,
+        pool: Pool,
     ) -> None:
         self.changed: Callable[[], None] = lambda: None
+        self._pool = pool
         self._templates, self._compute, self._network, self._storage = templates, compute, network, storage
         self._setting = setting
         self._work: SimpleQueue[Callable[[], object] | None] = SimpleQueue()
@@ -116,19 +125,34 @@ class Workshop:
         self._work.put(None)
         while self._thread.is_alive():
             self._templates.end_unfinished()
+            self._pool.close()
             self._thread.join(0.5)
 
     # --- the thread --------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        while (work := self._work.get()) is not None:
+        while (work := self._next()) is not None:
             while self._is_busy() and not self._closing.wait(PAUSE_SECONDS):
-                pass
+                self._pool.tend()
             try:
                 if not self._closing.is_set():
                     work()
             except Exception:
                 log.exception("a template could not be seen to")
+
+    def _next(self) -> Callable[[], object] | None:
+        """What was asked for; now and then, while that is nothing, looking after the machines that stand by."""
+        try:
+            return self._work.get(timeout=TEND_SECONDS)
+        except Empty:
+            return self._tend
+
+    def _tend(self) -> None:
+        gone = self._pool.tend()
+        if (template := self._pool.wanted()) is not None:
+            self._pool.fill(template)
+        if gone or template is not None:
+            self.changed()
 
     def _is_busy(self) -> bool:
         with self._lock:
@@ -162,6 +186,7 @@ class Workshop:
         image = self._storage.library.path(key.image)
         with self._maker(niceness) as maker:
             template = maker.make(key, image, disk_bytes)
+        self._pool.use(template)
         log.info("template made", template=template.id, image=key.image, vcpus=key.vcpus, memory=key.memory_bytes)
 
     def _carry_out(self, spec: TemplateSpec) -> None:

@@ -59,9 +59,13 @@ class HostsStatus(Struct, rename="camel"):
 
 
 class TemplatesStatus(Struct, rename="camel"):
-    """The templates that VMs start warm from, on all hosts: how many, and the bytes they take and may take."""
+    """The templates that VMs start warm from, on all hosts: how many, and the bytes they take and may take.
+
+    `standby`: how many machines stand by.
+    """
 
     count: int
+    standby: int
     memory_bytes: int
     memory_limit_bytes: int
     disk_bytes: int
@@ -101,6 +105,7 @@ def _templates(work: UnitOfWork) -> TemplatesStatus:
     found = [one for seen in warm for one in seen.templates if one.state == "ready"]
     return TemplatesStatus(
         len(found),
+        work.hosts.count_standbys(),
         sum(one.loaded_bytes for one in found),
         sum(seen.memory_limit_bytes for seen in warm),
         sum(one.disk_bytes for one in found),

@@ -1,7 +1,8 @@
 """What hosts should have of the networks: built from rows, refreshed in the transaction that changes them.
 
-A NIC whose VM is on a host has `{"host", "vm", "hostname"}` in its row's `private`. A host gets a VNet as soon as
-one of its NICs is there, with the ports that are there and the NSGs that its subnets and those ports use.
+A NIC whose VM is on a host has `{"host", "vm", "hostname"}` in its row's `private`, and from the first time on `mac`.
+A host gets a VNet as soon as one of its NICs is there, with the ports that are there and the NSGs that its subnets and
+those ports use.
 This module reads stored bodies, which the types have validated; it imports no type, so that all of them can use it.
 """
 
@@ -11,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from ipaddress import IPv4Network
+from itertools import count
 from typing import Any, TypeVar
 
 import msgspec
@@ -19,9 +21,9 @@ from msgspec.structs import replace
 
 from skerry.arm.ids import parse_id
 from skerry.arm.rows import Body, body_of
-from skerry.hostspec import NsgSpec, PortSpec, SubnetSpec, VmSpec, VnetSpec
+from skerry.hostspec import NsgSpec, PortSpec, SubnetSpec, VmSpec, VnetSpec, mac_for
 from skerry.resources.network.security_rules import DefaultSecurityRule, rule_spec
-from skerry.store import ResourceRow, UnitOfWork
+from skerry.store import Link, ResourceRow, UnitOfWork
 
 _PLACE = ("host", "vm", "hostname")
 
@@ -41,9 +43,30 @@ def vnet_spec_id(vnet_key: str) -> str:
 
 
 def mac_of(nic: ResourceRow) -> str:
-    """A NIC's MAC address as `00:0d:3a:01:02:03`."""
+    """The MAC address of a NIC that is or was on a host, as `00:0d:3a:01:02:03`."""
     mac: str = nic.private["mac"]
     return mac.replace("-", ":").lower()
+
+
+def mac_link(nic: ResourceRow) -> Link:
+    """The link that keeps other NICs from getting the MAC address."""
+    return Link(nic.key, _mac_key(mac_of(nic)), "mac")
+
+
+def _mac_key(mac: str) -> str:
+    return f"macs/{mac.replace(':', '-')}"
+
+
+def _give_mac(work: UnitOfWork, nic: ResourceRow, vm: str) -> None:
+    """A NIC gets its MAC address when its VM is first started, and keeps it.
+
+    Source: https://learn.microsoft.com/azure/virtual-network/virtual-network-network-interface
+    """
+    if "mac" in nic.private:
+        return
+    macs = (mac_for(vm, attempt) for attempt in count())
+    nic.private["mac"] = next(mac for mac in macs if not work.resources.links_to(_mac_key(mac)))
+    work.resources.set_links(nic.key, [*work.resources.links_from(nic.key), mac_link(nic)])
 
 
 def vnet_of(work: UnitOfWork, nic_key: str) -> str:
@@ -60,6 +83,7 @@ def place_nic(work: UnitOfWork, nic_row_key: str, host: str, vm: str, *, hostnam
     place = {"host": host, "vm": vm, "hostname": hostname}
     if any(nic.private.get(name) != value for name, value in place.items()):
         nic.private |= place
+        _give_mac(work, nic, vm)
         work.resources.save(nic)
     new, old = _vnet_spec(work, vnet, [nic]), work.hosts.get(host, VnetSpec, vnet_spec_id(vnet.key))
     return work.hosts.put(host, _merged(new, old) if old else new)

@@ -6,12 +6,15 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from tests.unit.host.warm.test_templates import KEY, MIB, make
 
 from skerry.host.compute.driver import DiskFile
 from skerry.host.errors import HostError
 from skerry.host.warm import starts as module
+from skerry.host.warm.clone import Clone
 from skerry.host.warm.limits import Limits
+from skerry.host.warm.standby import Awakening
 from skerry.host.warm.starts import TemplateStarts
 from skerry.host.warm.templates import DETAILS, DISK, RAM, STATE, Template, Templates
 from skerry.hostspec import DiskAttachment, PortSpec, Provisioning, SubnetSpec, VmSpec, VnetSpec
@@ -42,6 +45,8 @@ class Host:
         self.state, self.trouble = state, ""
         self.started: list[str] = []
         self.below: list[Path | None] = []
+        self.origins: list[type] = []
+        self.with_cd = False
         (state / "images" / KEY.image).mkdir(parents=True)
 
     def machines(self) -> dict[str, Any]:
@@ -57,16 +62,22 @@ class Host:
     def rebase(self, _disk: str, base: Path | None) -> None:
         self.below.append(base)
 
-    def start_from(self, vm: VmSpec, *_: object) -> None:
+    def start_from(self, vm: VmSpec, _disks: object, _taps: object, origin: object, _variables: object) -> None:
         if self.trouble:
             raise HostError(self.trouble)
         self.started.append(vm.id)
+        self.origins.append(type(origin))
+        self.with_cd = vm.provisioning is not None
+
+    def give(self, path: Path, disk: str) -> None: ...
+
+    def adopt(self, port: str, tap: int) -> None: ...
 
 
 class Workshop:
     """Remembers what it was told to do."""
 
-    def __init__(self, *_: object) -> None:
+    def __init__(self, *_: object, **__: object) -> None:
         self.checked: list[Template] = []
 
     def give_way(self, vm: str) -> None: ...
@@ -77,6 +88,40 @@ class Workshop:
         self.checked.append(template)
 
     def close(self) -> None: ...
+
+
+class Pool:
+    """One machine may stand by."""
+
+    def __init__(self, *_: object) -> None:
+        self.standby: Any = None
+        self.used: list[Template] = []
+
+    def hold(self) -> None: ...
+
+    def take(self, vm: str) -> Any:
+        taken = self.standby if self.standby and self.standby.vm == vm else None
+        self.standby = None if taken else self.standby
+        return taken
+
+    def use(self, template: Template) -> None:
+        self.used.append(template)
+
+    def close(self) -> None: ...
+
+
+class Standby:
+    """`ended`: whether it was let go of."""
+
+    def __init__(self, vm: str, fits: bool = True) -> None:
+        self.vm, self.tap, self.ended = vm, 0, False
+        self._fits = fits
+
+    def fits(self, *_: object) -> bool:
+        return self._fits
+
+    def end(self) -> None:
+        self.ended = True
 
 
 @pytest.fixture
@@ -94,8 +139,9 @@ def host(templates: Templates) -> Host:
 def starts(templates: Templates, host: Host, monkeypatch: pytest.MonkeyPatch) -> Iterator[TemplateStarts]:
     monkeypatch.setattr(module, "setting", lambda *_: KEY.setting)
     monkeypatch.setattr(module, "Workshop", Workshop)
+    monkeypatch.setattr(module, "Pool", Pool)
     driver: Any = host
-    found = TemplateStarts(templates, driver, driver, driver)
+    found = TemplateStarts(templates, driver, driver, driver, standby=2)
     yield found
     found.close()
 
@@ -146,3 +192,64 @@ def test_another_size_starts_cold(templates: Templates, starts: TemplateStarts, 
     larger = VmSpec(**{**{f: getattr(VM, f) for f in VM.__struct_fields__}, "memory_bytes": 64 * MIB})
     assert not starts.start(larger, [VNET], [])
     assert host.below == [None]
+
+
+def pool(starts: TemplateStarts) -> Any:
+    return starts._pool
+
+
+def test_a_machine_that_stands_by_becomes_the_vm_with_its_id(
+    templates: Templates, starts: TemplateStarts, host: Host
+) -> None:
+    template = make(templates)
+    pool(starts).standby = standby = Standby("vm")
+    assert starts.start(VM, [VNET], [])
+    assert (host.started, host.origins, host.below) == (["vm"], [Awakening], [])
+    assert pool(starts).used == [template]
+    assert standby.ended  # which ends nothing of what it became
+
+
+def test_another_vm_leaves_it_alone(templates: Templates, starts: TemplateStarts, host: Host) -> None:
+    make(templates)
+    pool(starts).standby = standby = Standby("another")
+    assert starts.start(VM, [VNET], [])
+    assert (host.origins, pool(starts).standby, standby.ended) == ([Clone], standby, False)
+
+
+def test_one_that_does_not_fit_is_let_go_of_and_the_vm_starts_from_the_template(
+    templates: Templates, starts: TemplateStarts, host: Host
+) -> None:
+    make(templates)
+    pool(starts).standby = standby = Standby("vm", fits=False)
+    assert starts.start(VM, [VNET], [])
+    assert (host.origins, standby.ended) == ([Clone], True)
+
+
+def test_one_that_fails_means_a_cold_start_and_a_check(
+    templates: Templates, starts: TemplateStarts, host: Host
+) -> None:
+    template = make(templates)
+    pool(starts).standby = standby = Standby("vm")
+    host.trouble = "no QMP at qmp.sock"
+    assert not starts.start(VM, [VNET], [])
+    assert (host.below, standby.ended, checked(starts)) == ([None], True, [template])
+
+
+def test_no_vm_runs_beside_the_machine_that_has_its_id(
+    templates: Templates, starts: TemplateStarts, host: Host
+) -> None:
+    """It may not be fit to start warm at all."""
+    make(templates)
+    pool(starts).standby = standby = Standby("vm")
+    assert not starts.start(replace(VM, warm=False), [VNET], [])
+    assert standby.ended
+
+
+@pytest.mark.parametrize("data", [None, "IyEvYmluL3NoCg=="])
+def test_a_clone_has_the_provisioning_cd_for_custom_data_only(
+    templates: Templates, starts: TemplateStarts, host: Host, data: str | None
+) -> None:
+    make(templates)
+    vm = replace(VM, provisioning=Provisioning("web", "me", custom_data=data))
+    assert starts.start(vm, [VNET], [])
+    assert host.with_cd == (data is not None)

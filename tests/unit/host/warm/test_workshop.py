@@ -64,6 +64,7 @@ def maker(templates: Templates, monkeypatch: pytest.MonkeyPatch) -> Maker:
     found = Maker(templates)
     monkeypatch.setattr(module, "Maker", lambda *_: found)
     monkeypatch.setattr(module, "PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(module, "TEND_SECONDS", 0.01)
     return found
 
 
@@ -74,7 +75,32 @@ def workshop(templates: Templates, maker: Maker) -> Iterator[Workshop]:
     found.close()
 
 
-def opened(templates: Templates) -> Workshop:
+class Pool:
+    """Machines that stand by: `most` of each template in use. `short`: none is kept."""
+
+    def __init__(self, most: int = 0) -> None:
+        self.most, self.short = most, False
+        self.used: list[Template] = []
+        self.ready: list[str] = []
+
+    def use(self, template: Template) -> None:
+        self.used.append(template)
+
+    def wanted(self) -> Template | None:
+        return self.used[-1] if self.used and not self.short and len(self.ready) < self.most else None
+
+    def fill(self, template: Template) -> None:
+        self.ready.append(template.id)
+
+    def tend(self) -> bool:
+        gone, self.ready = (self.ready, []) if self.short else ([], self.ready)
+        return bool(gone)
+
+    def close(self) -> None:
+        self.ready = []
+
+
+def opened(templates: Templates, pool: Pool | None = None) -> Workshop:
     host: Any = SimpleNamespace(
         setting=None,
         machine_type="q35",
@@ -82,7 +108,8 @@ def opened(templates: Templates) -> Workshop:
         idle_tap=lambda: os.open("/dev/null", os.O_RDONLY),
         library=SimpleNamespace(path=Path),
     )
-    return Workshop(templates, host, host, host, "setting")
+    stand_in: Any = pool or Pool()
+    return Workshop(templates, host, host, host, "setting", pool=stand_in)
 
 
 def until(condition: Callable[[], object]) -> None:
@@ -102,6 +129,41 @@ def carried_out(workshop: Workshop, spec: TemplateSpec = SPEC) -> TemplateObserv
     found = shown(workshop)
     assert found is not None
     return found
+
+
+def test_machines_stand_by_of_a_template_that_was_made_and_go_when_they_should(
+    templates: Templates, maker: Maker
+) -> None:
+    pool = Pool(most=2)
+    workshop, changes = opened(templates, pool), []
+    try:
+        workshop.changed = lambda: changes.append(len(pool.ready))
+        workshop.want(KEY, 64 * MIB)
+        until(lambda: changes[-1:] == [2])
+        assert maker.made == 1
+        pool.short = True
+        until(lambda: changes[-1:] == [0])
+    finally:
+        workshop.close()
+
+
+def test_no_machine_is_set_to_stand_by_while_a_vm_is_starting(templates: Templates, maker: Maker) -> None:
+    pool = Pool(most=1)
+    workshop = opened(templates, pool)
+    try:
+        workshop.want(KEY, 64 * MIB)
+        until(lambda: pool.ready)
+        workshop.give_way("vm")
+        pool.ready.clear()
+        pool.most, looked = 2, []
+        pool.tend = lambda: bool(looked.append(1))  # type: ignore[method-assign, func-returns-value]
+        until(lambda: len(looked) > 3)  # it looks after those that are there
+        assert len(pool.ready) <= 1
+        workshop.started("vm")
+        until(lambda: len(pool.ready) == 2)
+    finally:
+        workshop.close()
+    assert maker.made == 1
 
 
 def test_what_is_wanted_is_made_once(workshop: Workshop, maker: Maker) -> None:

@@ -189,6 +189,7 @@ def test_a_deadline_names_the_hosts_problem(net: Net, kind: str, applied: int | 
 
 
 def test_the_metadata_document_has_the_addresses(net: Net) -> None:
+    net.place()
     mac = net.get("networkInterfaces/n")["properties"]["macAddress"].replace("-", "")
     with net.store.read() as work:
         document = spec.network_metadata(work, [net.key("networkInterfaces/n")])

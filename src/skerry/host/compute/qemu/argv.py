@@ -111,7 +111,7 @@ def command_line(binary: str, machine: str, accelerator: str, vm: VmSpec, fds: D
         *_generation(vm.id, fds.memory),
         *_agent(fds.agent),
         *_scsi(fds.cd),
-        *[word for disk in fds.disks for word in _disk(disk)],
+        *[word for disk in fds.disks for word in _disk(disk, vm.id)],
         *[word for index, fd in enumerate(fds.taps) for word in _nic(index, fd, vm.macs[index])],
     ]
 
@@ -218,7 +218,8 @@ def _scsi(cd: int | None) -> list[str]:
     return [*controller, *_file("cd", cd, read_only=True), "-device", f"{drive},drive=cd"]
 
 
-def _disk(disk: Disk) -> list[str]:
+def _disk(disk: Disk, vm: str) -> list[str]:
+    """The OS disk's serial is the VM's: a machine may stand by before it is known whose disk it has."""
     name = "os" if disk.lun is None else f"lun{disk.lun}"
     words: list[str] = []
     below = None
@@ -228,7 +229,7 @@ def _disk(disk: Disk) -> list[str]:
         words += _layer(node, disk.layers[depth], below, read_only=read_only)
         below = node
     # The guest sees at most 20 bytes of a virtio-blk serial.
-    serial = disk.id[:20]
+    serial = (vm.replace("-", "") if disk.lun is None else disk.id)[:20]
     if disk.lun is None:
         return [*words, "-device", _pci("virtio-blk-pci", "os", drive=name, serial=serial, bootindex="0")]
     place = f"bus=scsi.0,channel=0,scsi-id=1,lun={disk.lun}"

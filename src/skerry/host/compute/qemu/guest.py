@@ -48,12 +48,14 @@ class Origin(Protocol):
     """What a clone continues from."""
 
     @property
-    def memory(self) -> Memory:
-        """The template's memory and state, as descriptors to inherit."""
-
-    @property
     def phases(self) -> Mapping[str, float]:
         """Seconds from the start to the end of each phase of `wake`, once it is done."""
+
+    def launch(self, start: Callable[[Memory], Launched], folder: Path) -> Launched:
+        """Start a QEMU on the memory, or give the one that has it already: its files are in `folder` from then on.
+
+        What is given is the caller's, to end as well. Raises HostError.
+        """
 
     def wake(self, monitor: Monitor, agent: Path) -> None:
         """Restore the paused machine, let it run and make it its own by the agent's channel. Raises HostError."""
@@ -114,10 +116,12 @@ class Guest:
             if self._process is not None:
                 return
             self._begin(vm, warm=origin is not None)
-            memory = origin.memory if origin else None
-            launched = launch(
-                self._setting, self._record.machine, self._folder, vm, disks=disks, taps=taps, memory=memory
-            )
+            given = (self._setting, self._record.machine, self._folder, vm)
+
+            def start(memory: Memory | None = None) -> Launched:
+                return launch(*given, disks=disks, taps=taps, memory=memory)
+
+            launched = origin.launch(start, self._folder) if origin else start()
             try:
                 self._settle(vm, launched, origin)
             except BaseException:

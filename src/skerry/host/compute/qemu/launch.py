@@ -123,7 +123,7 @@ def _descriptors(
         serial_log=_keep(opened, serial.open_log(folder)),
         disks=tuple(_disk(opened, at.disk, file) for at, file in zip(vm.disks, disks, strict=True)),
         taps=tuple(taps),
-        cd=_cd(opened, folder, vm),
+        cd=cd(opened, folder, vm),
         firmware=_firmware(opened, folder) if vm.firmware == "uefi" else None,
     )
 
@@ -134,7 +134,7 @@ def _disk(opened: ExitStack, name: str, file: DiskFile) -> Disk:
     return Disk(name, (top, *below), file.lun, file.read_only)
 
 
-def _cd(opened: ExitStack, folder: Path, vm: VmSpec) -> int | None:
+def cd(opened: ExitStack, folder: Path, vm: VmSpec) -> int | None:
     """The provisioning CD, written anew; a provisioned guest's is removed, for it holds secrets."""
     path = folder / CD
     if vm.provisioning is None:

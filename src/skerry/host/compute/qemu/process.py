@@ -115,6 +115,13 @@ def ending(status: int) -> str:
     return f"killed by {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
 
 
+def renice(process: Process, niceness: int) -> None:
+    """By how much it stands back behind other processes, 0 to 19, with all its threads."""
+    for thread in (PROC / str(process.pid) / "task").iterdir():
+        with suppress(ProcessLookupError):  # it ended meanwhile
+            os.setpriority(os.PRIO_PROCESS, int(thread.name), niceness)
+
+
 def end(process: Process) -> None:
     """End it, cleanly if it obeys within TERM_SECONDS, and wait until it is gone. Raises HostError if it stays."""
     try:

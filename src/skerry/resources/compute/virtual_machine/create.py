@@ -9,7 +9,7 @@ from skerry.arm.descriptor import PutContext
 from skerry.arm.errors import BadRequest, Conflict
 from skerry.arm.ids import parse_id
 from skerry.arm.rows import model_of, new_operation, timestamp
-from skerry.hostspec import ImageObserved
+from skerry.hostspec import ImageObserved, template_id
 from skerry.resources.compute.catalogue.images import resolve
 from skerry.resources.compute.catalogue.sizes import Size, get_size
 from skerry.resources.compute.catalogue.usages import check_quota
@@ -19,6 +19,7 @@ from skerry.resources.compute.keys import validate_public_key
 from skerry.resources.compute.passwords import check_admin_username, check_computer_name, check_password, hash_password
 from skerry.resources.compute.virtual_machine import steps
 from skerry.resources.compute.virtual_machine.fork import fork, is_restore_point
+from skerry.resources.compute.virtual_machine.model import may_start_warm, standby_key
 from skerry.resources.compute.virtual_machine.wire import (
     ImageReference,
     LinuxConfiguration,
@@ -30,6 +31,7 @@ from skerry.resources.compute.virtual_machine.wire import (
     StorageProfile,
     VirtualMachine,
 )
+from skerry.store import Link
 
 NIC = "Microsoft.Network/networkInterfaces"
 MAX_CUSTOM_DATA = 65535
@@ -144,6 +146,7 @@ def _from_image(context: PutContext[VirtualMachine], storage: StorageProfile, di
         return
     image = _image(context, reference)
     context.row.private |= {"image": image.id, "firmware": "uefi" if image.generation == "V2" else "bios"}
+    _take_standby(context)
     smallest = disks.image_size_gb(image)
     size = disk.disk_size_gb or disks.default_os_disk_gb(image)
     if size < smallest:
@@ -159,6 +162,26 @@ def _from_image(context: PutContext[VirtualMachine], storage: StorageProfile, di
     row = disks.create_os_disk(context, name, image, image_id=image_id, size_gb=size, sku=sku)
     _complete_disk(context, disk, row.id, model_of(row, Disk))
     _check_os_profile(context, context.new.properties.os_profile)
+
+
+def _take_standby(context: PutContext[VirtualMachine]) -> None:
+    """If a machine stands by that could be the VM, let it be: the VM gets its vmId, on which more depends there."""
+    private, profile = context.row.private, context.new.properties.hardware_profile
+    assert profile is not None
+    size = get_size(profile.vm_size)
+    template = template_id(private["image"], size.vcpus, size.memory_bytes, private["firmware"])
+    for vm in context.work.hosts.standbys(template):
+        if not context.work.resources.links_to(standby_key(vm)) and _may_stand_by(context):
+            private |= {"vm": vm, "standby": True}
+            context.links.append(Link(context.row.key, standby_key(vm), "standby"))
+            return
+
+
+def _may_stand_by(context: PutContext[VirtualMachine]) -> bool:
+    """Machines stand by for VMs that may start warm with one NIC, and one that never had a MAC address."""
+    nics = [context.work.resources.get(link.target) for link in context.links if link.kind == "nic"]
+    new = [nic for nic in nics if nic is not None and "mac" not in nic.private]
+    return len(nics) == len(new) == 1 and may_start_warm(context.work, context.row, context.new)
 
 
 def _image(context: PutContext[VirtualMachine], reference: ImageReference) -> ImageObserved:

@@ -5,9 +5,10 @@
 `restart` (orders given so far), `hard`, `image` (id of its image, None for a specialised disk), `password_hash`,
 `custom_data`, `user_data`, `provisioned` (the guest has reported Ready), `unmade` (its creation has not
 succeeded yet: the same PUT tries again), `given` (fingerprints of the secrets in the PUT), `warm` (it may continue
-from a template), `fork` (the restore point and the checkpoint from whose memory it is to go on, until it has),
-`restore` (the checkpoint that it is being put back to, and the number of the last such order), `restores` (the highest
-number that an order had), `restoring` (the restore point that it is being put back to).
+from a template), `standby` (its vmId is that of a machine that stood by), `fork` (the restore point and the checkpoint
+from whose memory it is to go on, until it has), `restore` (the checkpoint that it is being put back to, and the number
+of the last such order), `restores` (the highest number that an order had), `restoring` (the restore point that it is
+being put back to).
 """
 
 import json
@@ -98,6 +99,11 @@ def spec_of(work: UnitOfWork, row: ResourceRow) -> VmSpec:
         restore_from=private.get("restore", {}).get("checkpoint"),
         restore_generation=private.get("restore", {}).get("generation", 0),
     )
+
+
+def standby_key(vm: str) -> str:
+    """The key by which a VM refers to the machine that stood by for it, whose vmId it has."""
+    return f"standbys/{vm}"
 
 
 def may_start_warm(work: UnitOfWork, row: ResourceRow, vm: VirtualMachine) -> bool:

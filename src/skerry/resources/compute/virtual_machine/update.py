@@ -40,7 +40,7 @@ def update(context: PutContext[VirtualMachine], old: VirtualMachine) -> None:
     properties.diagnostics_profile = properties.diagnostics_profile or before.diagnostics_profile
     properties.storage_profile = _storage(before.storage_profile, properties.storage_profile)
     properties.os_profile = _os_profile(context, before.os_profile, properties.os_profile)
-    for kind in ("disk", "fork"):
+    for kind in ("disk", "fork", "standby"):
         context.links += context.work.resources.links_from(context.row.key, kind)
     keep_user_data(context)
     _nics(context, old)

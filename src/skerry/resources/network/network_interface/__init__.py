@@ -16,7 +16,7 @@ from skerry.resources.network.network_interface.wire import (
     validate,
 )
 from skerry.resources.network.shared import IP_CONFIGURATION, NIC, NSG, PUBLIC_IP, SUBNET, Reference, adopt
-from skerry.resources.network.spec import vnet_of, vnet_spec_id
+from skerry.resources.network.spec import mac_link, vnet_of, vnet_spec_id
 from skerry.resources.network.steps import apply_change
 from skerry.resources.network.virtual_network.model import address_key
 from skerry.store import Link
@@ -31,9 +31,8 @@ def _put(context: PutContext[NetworkInterface]) -> None:
     _choose_address(context, configuration, before, subnet)
     _public_address(context, configuration)
     _group(context)
-    if old is None:
-        context.row.private["mac"] = model.new_mac(context.work, context.row.key)
-    context.links.append(model.mac_link(context.row))
+    if "mac" in context.row.private:
+        context.links.append(mac_link(context.row))
     _complete(context, subnet)
     apply_change(context, [_vnet_key(subnet)])
 

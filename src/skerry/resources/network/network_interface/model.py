@@ -2,13 +2,11 @@
 
 Links from a NIC, all but those to its NSG with its ipConfiguration's id as place: "subnet", "public-ip", "nsg",
 "address" (to `<subnet key>/addresses/<IP>`) and "mac" (to `macs/<MAC>`); a VM's of kind "nic" leads to the NIC.
-`row.private`: `mac`; and while its VM is on a host, where that is (see resources/network/spec.py).
+`row.private`: see resources/network/spec.py.
 """
 
-import hashlib
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv4Network
-from itertools import count
 
 from skerry.arm.descriptor import Body, PutContext, Shown
 from skerry.arm.errors import BadRequest
@@ -22,25 +20,6 @@ from skerry.resources.network.virtual_network.model import address_key
 from skerry.store import Link, ResourceRow, UnitOfWork
 
 _TARGET = "ipConfigurations.privateIPAddress"
-
-
-def new_mac(work: UnitOfWork, key: str) -> str:
-    """A MAC address with Microsoft's prefix that no NIC has, as `00-0D-3A-01-02-03`."""
-    for attempt in count():
-        digits = hashlib.sha256(f"{key}/{attempt}".encode()).hexdigest()[:6].upper()
-        mac = f"00-0D-3A-{digits[:2]}-{digits[2:4]}-{digits[4:]}"
-        if not work.resources.links_to(_mac_key(mac)):
-            return mac
-    raise AssertionError("count() ended")
-
-
-def mac_link(row: ResourceRow) -> Link:
-    """The link that keeps other NICs from getting the MAC address."""
-    return Link(row.key, _mac_key(row.private["mac"]), "mac")
-
-
-def _mac_key(mac: str) -> str:
-    return f"macs/{mac.lower()}"
 
 
 def choose_address(
@@ -114,7 +93,8 @@ def _show(row: ResourceRow, body: Body, vm: ResourceRow | None) -> None:
     if vm is not None:
         properties["virtualMachine"] = {"id": vm.id}
         properties["primary"] = _is_primary(vm, row.key)
-    properties["macAddress"] = mac_of(row).replace(":", "-").upper()
+    if "mac" in row.private:
+        properties["macAddress"] = mac_of(row).replace(":", "-").upper()
     properties |= {"hostedWorkloads": [], "tapConfigurations": [], "vnetEncryptionSupported": False}
     stamp(properties["ipConfigurations"], row.etag)
 

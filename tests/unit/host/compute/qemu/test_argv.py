@@ -44,7 +44,7 @@ def after(words: list[str], option: str) -> list[str]:
 
 
 def test_the_whole_command_line() -> None:
-    uuid = VM.id
+    uuid, serial = VM.id, VM.id.replace("-", "")[:20]
     assert command_line("qemu-system-x86_64", "pc-q35-7.2", "tcg", VM, FDS) == [
         *["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-vga", "none"],
         *["-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"],
@@ -76,7 +76,7 @@ def test_the_whole_command_line() -> None:
         *format_node("os-1", "qcow2", read_only=True, backing=None),
         *file_node("os-file", 20),
         *format_node("os", "qcow2", read_only=False, backing="os-1"),
-        *["-device", "virtio-blk-pci,id=os,bus=pcie.0,addr=0x4,drive=os,serial=0123456789abcdef0123,bootindex=0"],
+        *["-device", f"virtio-blk-pci,id=os,bus=pcie.0,addr=0x4,drive=os,serial={serial},bootindex=0"],
         *["-netdev", "tap,id=net0,fd=30"],
         *["-device", "virtio-net-pci,id=nic0,netdev=net0,mac=00:0d:3a:00:00:01,bus=pcie.0,addr=0x8,romfile="],
     ]
