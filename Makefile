@@ -28,7 +28,7 @@ fuzz-api: dev ## 10,000 and more requests made from /openapi.json, every answer 
 	@FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-1} .venv/bin/pytest -s tests/api/test_fuzz.py
 
 test-warm: system-tests dev ## VMs that continue from a template, on real guests
-	@$(SUDO) .venv/bin/pytest tests/system/test_warm.py -m warm --timeout 900
+	@$(SUDO) .venv/bin/pytest tests/system/test_warm.py tests/system/test_standby.py -m warm --timeout 900
 
 test-checkpoints: system-tests dev az sdk ## VMs that are kept, put back and forked, on real guests and by the real az
 	@$(SUDO) .venv/bin/pytest tests/system -m checkpoints --timeout 1200

@@ -21,11 +21,13 @@ from bench.guests import Site, sites
 from bench.options import Options, need_root
 from bench.processes import cpu_seconds, memory
 from bench.skerry import Skerry, connect, skerry, succeeded, until
-from bench.warm_start import FAILURES, OFF, TEMPLATE_SECONDS, has_template
+from bench.warm_start import FAILURES, OFF, TEMPLATE_SECONDS, has_template, standing_by
 from skerry.host.capacity import GIB
 from skerry.host.capacity import measure as capacity
+from skerry.host.compute.qemu.process import find_qemu
 
 SIZE, BYTES = "Standard_B1ls", 1 << 29
+STANDBY = 2
 MOST, AT_ONCE = int(os.environ.get("BENCH_CLONES", "100")), 20
 TAKEN = 192 << 20
 SETTLE_SECONDS, IDLE_SECONDS = 90, 60
@@ -42,18 +44,26 @@ class Burst:
 
 
 def measure(options: Options) -> Figures:
-    """Once: a burst, then as many as there is room for."""
+    """Once: a burst, then others until there are as many as there is room for."""
     need_root()
     room = min(MOST, capacity("tcg").memory_bytes // TAKEN)
     promised = ("--cpus", str(room), "--memory", str(room * BYTES / GIB))
-    with skerry("--accel", options.accel, "--warm", "on", *promised, image=True) as running:
+    with skerry("--accel", options.accel, "--warm", "on", "--standby", str(STANDBY), *promised, image=True) as running:
         places = sites(running, room, SIZE)
         cold = _cold(running, places[0])
         until(lambda: has_template(running), TEMPLATE_SECONDS, "a template")
-        burst = _burst(places[:AT_ONCE])
-        others = _burst(places[AT_ONCE:]) if len(places) > AT_ONCE else Burst(0, 0)
+        until(lambda: standing_by(running, STANDBY), TEMPLATE_SECONDS, "machines that stand by")
+        standing = [
+            memory(found.pid).pss for path in (running.state / "standby").iterdir() if (found := find_qemu(path.name))
+        ]
+        bursts = [_burst(places[start : start + AT_ONCE]) for start in range(0, len(places), AT_ONCE)]
         time.sleep(SETTLE_SECONDS)
-        rows = (*_at_once(burst, len(places[:AT_ONCE])), *_idle(running, cold, places, burst.ready + others.ready))
+        rows = (
+            *_at_once(bursts[0], len(places[:AT_ONCE])),
+            amount_row("PSS of the QEMU of one that booted, just ready", [cold / MIB], "MiB", digits=0),
+            amount_row("PSS of one that stands by", [size / MIB for size in standing], "MiB", digits=0),
+            *_idle(running, places, sum(burst.ready for burst in bursts)),
+        )
     return Figures(rows, f"{len(places)} VMs of {SIZE}. {_settled()}")
 
 
@@ -108,7 +118,7 @@ def _at_once(burst: Burst, asked: int) -> list[Row]:
     ]
 
 
-def _idle(running: Skerry, cold: int, places: Sequence[Site], count: int) -> list[Row]:
+def _idle(running: Skerry, places: Sequence[Site], count: int) -> list[Row]:
     pids = [pid for folder in (running.state / "vms").glob("[!.]*") if (pid := _pid(running.state, folder.name))]
     held = [memory(pid).pss for pid in pids]
     before = sum(map(cpu_seconds, pids))
@@ -117,7 +127,6 @@ def _idle(running: Skerry, cold: int, places: Sequence[Site], count: int) -> lis
     asked = random.sample(list(places), min(ASKED, len(places)))
     answers = [log_in(place.address, 22, place.key) for place in asked]
     return [
-        amount_row("PSS of the QEMU of one that booted, just ready", [cold / MIB], "MiB", digits=0),
         amount_row(f"PSS of a clone's, {count} idle", [size / MIB for size in held], "MiB", digits=0),
         amount_row(f"PSS of all {count}", [sum(held) / MIB], "MiB", digits=0),
         amount_row(f"CPU of all {count}", [100 * used], "% of one CPU", digits=1),

@@ -11,7 +11,7 @@ from skerry.cli.client import Client
 from skerry.cli.vm_create import image_reference
 
 GROUP = "bench"
-USER = "bench"
+USER, KEY = "bench", "id_ed25519"
 SIZE = "Standard_B2s"
 READY_SECONDS = 600
 DELETE_SECONDS = 180
@@ -102,7 +102,7 @@ def _nic(client: Client, network: str, number: int, vnet: str, rules: str) -> tu
 
 def new_key(folder: Path) -> Path:
     """A key pair; the private one's file."""
-    key = folder / "id_ed25519"
+    key = folder / KEY
     run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "bench", "-f", key], timeout=30)
     return key
 

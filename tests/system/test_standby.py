@@ -15,7 +15,7 @@ ON = ("--warm", "on", "--standby", "2")
 STOOD_BY = {"agent", "identity"}
 # What the firmware and QEMU say: it is theirs again after each reset.
 HARDWARE = """
-sudo dmidecode -s system-uuid; cat /sys/class/net/eth0/address; cat /sys/block/vda/serial; cat /proc/sys/kernel/hostname
+sudo cat /sys/class/dmi/id/product_uuid; cat /sys/class/net/eth0/address /sys/block/vda/serial; echo; hostname
 """
 
 
@@ -35,7 +35,7 @@ def two(cloud: Cloud) -> list[str]:
 
 def standing(cloud: Cloud, count: int) -> list[str]:
     def ready() -> bool:
-        return bool(json.loads(cloud.skerry("status", "-o", "json"))["templates"]["standby"] == count)
+        return bool(json.loads(cloud.skerry("status", "-o", "json"))["work"]["templates"]["standby"] == count)
 
     until(ready, 300, f"{count} machines stand by")
     return sorted(path.name for path in (cloud.state / "standby").iterdir())

@@ -5,11 +5,11 @@ from collections.abc import Callable
 from bench.cold_start import Boot, Ours
 from bench.figures import percentiles_row
 from bench.skerry import TooSlow
-from bench.warm_start import ALL, ALL_EVERY, table
+from bench.warm_start import ALL, ALL_EVERY, SOME, table
 
 
-def warm(seconds: float) -> Ours:
-    phases = {"restored": 0.1, "identity": 0.5}
+def warm(seconds: float, **before: float) -> Ours:
+    phases = {**before, "identity": 0.5}
     return Ours(seconds, 1.0, 1.0, answered=0.02, started=0.1, ready=0.6, done=2.0, phases=phases)
 
 
@@ -20,6 +20,7 @@ def failing(_name: str) -> Boot:
 def starts(**changed: Callable[[str], Boot]) -> dict[str, Callable[[str], Boot]]:
     usual: dict[str, Callable[[str], Boot]] = {
         "warm": lambda _: warm(2.0),
+        "clone": lambda _: warm(3.0, restored=0.1),
         "cold": lambda _: Boot(20.0, 30.0, 1.0),
         "hand": lambda _: Boot(40.0, 50.0, 1.2),
         "stock": lambda _: Boot(100.0, 90.0, 2.0),
@@ -32,11 +33,12 @@ def test_each_goal_is_a_ratio_of_the_same_rounds() -> None:
     ratios = {row.what: (row.value, row.met) for row in found.rows if row.goal}
     assert ratios == {
         "warm / by hand": ("0.050 (0.050–0.050) ×", True),
+        "from the template / by hand": ("0.075 (0.075–0.075) ×", True),
         "warm / stock": ("0.020 (0.020–0.020) ×", True),
         "cold / by hand": ("0.500 (0.500–0.500) ×", True),
         "cold / stock": ("0.200 (0.200–0.200) ×", True),
     }
-    assert "Starts: 10 warm, 2 cold, 6 hand, 2 stock; failed: none." in found.note
+    assert "Starts: 6 warm, 6 clone, 2 cold, 6 hand, 2 stock; failed: none." in found.note
     assert "answered after 20 ms" in found.note
     assert "restored 100 ms, identity 500 ms" in found.note
 
@@ -50,9 +52,9 @@ def test_starts_that_fail_are_told_and_left_out() -> None:
     assert table(1, starts(warm=failing)).rows[0].value == "not measured"
 
 
-def test_the_warm_start_is_measured_beside_each_other() -> None:
-    assert [kind for kind in ALL if kind != "warm"] == ["cold", "hand", "stock"]
-    assert ALL.count("warm") == 3
+def test_a_clone_is_started_right_after_the_machine_that_stood_by_was_taken() -> None:
+    for order in (SOME, ALL):
+        assert order.index("clone") == order.index("warm") + 1
 
 
 def test_percentiles_are_values_that_were_measured() -> None:

@@ -51,7 +51,8 @@ class Standby:
     def end(self) -> None:
         """End its QEMU and remove what is left. Nothing happens to a VM that it became."""
         if self.folder.exists():
-            if (found := process.look_up(self.launched.pid)) is not None:
+            found = process.look_up(self.launched.pid)
+            if found is not None and process.is_qemu_of(found, self.vm):
                 process.end(found)
             self.launched.reap(wait=True)
             self.launched.let_go()
