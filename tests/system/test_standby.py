@@ -115,7 +115,7 @@ def test_skerry_killed_while_one_becomes_a_vm_gives_the_vm_an_identity_all_the_s
 def test_none_outlives_skerry_however_it_ends(cloud: Cloud, two: list[str]) -> None:
     os.kill(cloud.pid(), signal.SIGKILL)
     assert all(map(qemus, two))
-    cloud.up("--warm", "on", "--standby", "0")
+    cloud.up("--warm", "off")
     assert not any(map(qemus, two))
     assert not standing(cloud, 0)
     assert not list((cloud.state / "disks").glob("*.standby"))

@@ -55,6 +55,7 @@ def real_agent(
     from skerry.host.compute.qemu.driver import QemuCompute
     from skerry.host.network.routed import RoutedNetwork
     from skerry.host.storage.qcow2 import Qcow2Storage
+    from skerry.host.warm import pool
     from skerry.host.warm.limits import Limits
     from skerry.host.warm.starts import TemplateStarts
     from skerry.host.warm.templates import Templates
@@ -68,6 +69,7 @@ def real_agent(
     compute = QemuCompute(vms, choice.accelerator, network.guests_netns)
     templates = Templates(state, Limits.of(state, warm.memory_gib, warm.disk_gib))
     templates.sweep()
+    pool.sweep(state)
     starts = TemplateStarts(templates, compute, network, storage, warm.standby) if warm.on else None
     checkpoints = QemuCheckpoints(state, compute, network, storage)
     capacity = measure(choice.accelerator, promise)

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
+from pathlib import Path
 from uuid import uuid4
 
 import structlog
@@ -34,6 +35,7 @@ from skerry.hostspec import DiskAttachment, StandbyObserved, VmSpec, mac_for, te
 
 log = structlog.get_logger()
 
+FOLDER = "standby"
 CONNECT_SECONDS, REHEARSE_SECONDS = 30.0, 300.0
 IN_USE_SECONDS = 3600.0  # for which a template counts as used
 QUIET_SECONDS = 20.0  # after a VM's start: its user's first login comes first
@@ -41,21 +43,20 @@ NICENESS = 19
 
 
 class Pool:
-    """Below STATE/standby. At most `most` for each template; safe to use from several threads, but for `fill`."""
+    """At most `most` for each template; safe to use from several threads, but for `fill`."""
 
     def __init__(
         self, templates: Templates, compute: QemuCompute, network: RoutedNetwork, storage: Qcow2Storage, most: int
     ) -> None:
         self._templates, self._compute, self._network, self._storage = templates, compute, network, storage
         self._most = most
-        self._folder = templates.folder.with_name("standby")
+        self._folder = templates.folder.with_name(FOLDER)
         self._lock = threading.Lock()
         self._ready: dict[str, Standby] = {}
         self._used: dict[str, float] = {}  # template → when
         self._quiet = 0.0
         self._closed = False
         self._folder.mkdir(mode=0o700, exist_ok=True)
-        self._sweep()
 
     def use(self, template: Template) -> None:
         """It is in use from now on: machines of it are to stand by."""
@@ -137,12 +138,6 @@ class Pool:
         for folder in self._folder.iterdir():
             _end(folder.name)
 
-    def _sweep(self) -> None:
-        """A killed Skerry's: it is unknown how far they had come."""
-        for folder in self._folder.iterdir():
-            _end(folder.name)
-            shutil.rmtree(folder, ignore_errors=True)
-
     def _started(self, template: Template) -> Standby:
         memory, state = self._templates.open(template)
         try:
@@ -176,10 +171,10 @@ class Pool:
             launched = launch(*given, disks=[file], taps=[tap], memory=Memory(memory, shared=False))
             undo.callback(launched.let_go)
             undo.callback(_end, vm.id)
+            if (found := process.look_up(launched.pid)) is not None:
+                process.renice(found, NICENESS)
             standby = Standby(vm.id, template, folder, disk, tap, launched, GuestAgent(folder / AGENT_SOCKET))
             undo.pop_all()
-        if (found := process.look_up(launched.pid)) is not None:
-            process.renice(found, NICENESS)
         return standby
 
     def _rehearse(self, standby: Standby, state: int) -> None:
@@ -195,6 +190,13 @@ class Pool:
         finally:
             with suppress(HostError):
                 monitor.close()
+
+
+def sweep(state: Path) -> None:
+    """End and remove what a killed Skerry left: it is unknown how far they had come."""
+    for folder in (state / FOLDER).glob("*"):
+        _end(folder.name)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _spec(key: Key) -> VmSpec:

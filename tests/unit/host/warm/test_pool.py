@@ -163,11 +163,11 @@ def test_nothing_stays_after_the_end(pool: Pool, templates: Templates, host: Hos
     assert pool.wanted() is None
 
 
-def test_what_a_killed_skerry_left_is_removed(templates: Templates) -> None:
-    left = templates.folder.with_name("standby") / "11111111-1111-4111-8111-111111111111"
+def test_what_a_killed_skerry_left_is_removed(tmp_path: Path) -> None:
+    module.sweep(tmp_path)
+    left = tmp_path / "standby" / OTHER
     left.mkdir(parents=True)
-    nothing: Any = None
-    Pool(templates, nothing, nothing, nothing, 2)
+    module.sweep(tmp_path)
     assert not left.exists()
 
 
