@@ -24,7 +24,12 @@ from skerry.store.tables import metadata
 
 SUBSCRIPTION = "5ca1ab1e-0000-4000-8000-000000000001"
 USER = SimpleNamespace(kind="User", object_id=SUBSCRIPTION, name="me", app_id=SUBSCRIPTION)
-_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|\b[0-9a-f]{32}\b")
+# UUIDs, and the MAC addresses that follow from them.
+_RANDOM = re.compile(
+    r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|\b[0-9a-f]{32}\b"
+    r"|\b00([:-]?)0D(?:\1)3A(?:\1[0-9A-F]{2}){3}\b",
+    re.IGNORECASE,
+)
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+(?:\+00:00|Z)|PT[\d.]+S|\b19\d{8}\.\d+")
 _PASSING = {"etag", "created", "changed", "started", "ended", "resume_at", "deadline", "revision", "trace", "state"}
 _PASSING |= {"request_id", "correlation_id"}
@@ -208,10 +213,11 @@ class _Names:
         """The value as JSON without what passes."""
         kept = {k: v for k, v in value.items() if k not in _PASSING} if isinstance(value, dict) else value
         text = orjson.dumps(kept, option=orjson.OPT_SORT_KEYS).decode()
-        return _TIME.sub("<time>", _UUID.sub(self._name, text))
+        return _TIME.sub("<time>", _RANDOM.sub(self._name, text))
 
     def _name(self, match: re.Match[str]) -> str:
-        return self._known.setdefault(match[0], f"<id {len(self._known)}>")
+        digits = re.sub("[:-]", "", match[0]).lower() if len(match[0]) < 20 else match[0]
+        return self._known.setdefault(digits, f"<id {len(self._known)}>")
 
 
 def _plain(value: Any) -> Any:
