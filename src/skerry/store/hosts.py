@@ -23,6 +23,7 @@ from skerry.hostspec import (
     VnetSpec,
     WarmObserved,
 )
+from skerry.store.resources import beyond
 from skerry.store.sql import Session, Statement, upsert
 from skerry.store.tables import host_observed, host_specs, hosts
 
@@ -386,7 +387,7 @@ class Hosts:
 
     def standbys(self, template: str) -> Sequence[str]:
         """The vmIds of machines that stand by on any host, for VMs that a template is for."""
-        rows = self._session.rows(_STANDBYS, {"from": f"{template}/", "to": f"{template}0"})
+        rows = self._session.rows(_STANDBYS, {"from": (prefix := f"{template}/"), "to": beyond(prefix)})
         return [msgspec.json.decode(text, type=StandbyObserved).vm for (text,) in rows]
 
     def count_standbys(self) -> int:

@@ -36,7 +36,7 @@ from skerry.host.network.links import Guest, Layout
 from skerry.host.network.loop import LoopThread
 from skerry.host.network.names import Names, tap_name
 from skerry.host.network.services import PlatformServices
-from skerry.hostspec import VnetSpec
+from skerry.hostspec import PortSpec, VnetSpec
 
 log = structlog.get_logger()
 
@@ -98,10 +98,8 @@ class RoutedNetwork:
 
     def tap(self, port: str) -> int:
         """See NetworkDriver."""
-        for vnet in self._vnets.values():
-            if any(port == known.id for known in vnet.ports):
-                return netns.inside(self._namespace(vnet.id), lambda: tap.open_existing(tap_name(port)))
-        raise HostError(f"port {port} is in no network of this host")
+        vnet, _ = self._find(port)
+        return netns.inside(self._namespace(vnet.id), lambda: tap.open_existing(tap_name(port)))
 
     def idle_tap(self) -> int:
         """A descriptor of a TAP that leads nowhere and ends with it; the caller closes it."""
@@ -114,9 +112,7 @@ class RoutedNetwork:
         Raises HostError; the port has a TAP then all the same, that one or a new one.
         """
         with self._lock:
-            vnet = next((vnet for vnet in self._vnets.values() if any(port == known.id for known in vnet.ports)), None)
-            if vnet is None:
-                raise HostError(f"port {port} is in no network of this host")
+            vnet, _ = self._find(port)
             namespace, name = self._namespace(vnet.id), tap.name_of(descriptor)
             try:
                 netns.inside(Path(self.guests_netns), lambda: links.hand_over(name, namespace))
@@ -130,11 +126,8 @@ class RoutedNetwork:
 
     def greets(self, port: str, tcp_port: int) -> bool:
         """See NetworkDriver."""
-        for vnet in self._vnets.values():
-            found = next((known for known in vnet.ports if known.id == port), None)
-            if found is not None:
-                return greets(self._namespace(vnet.id), tap_name(port), found.address, tcp_port)
-        raise HostError(f"port {port} is in no network of this host")
+        vnet, found = self._find(port)
+        return greets(self._namespace(vnet.id), tap_name(port), found.address, tcp_port)
 
     def close(self, *, keep: bool) -> None:
         """See NetworkDriver. No-op the second time."""
@@ -150,6 +143,13 @@ class RoutedNetwork:
                 drift.close()
             if not keep:
                 remove(self._names)
+
+    def _find(self, port: str) -> tuple[VnetSpec, PortSpec]:
+        for vnet in self._vnets.values():
+            for known in vnet.ports:
+                if known.id == port:
+                    return vnet, known
+        raise HostError(f"port {port} is in no network of this host")
 
     def _set_up(self, vnets: Sequence[VnetSpec], *, host: bool = True, anew: bool = False) -> list[Problem]:
         """Make namespaces as they should be, their rules `anew`; returns what failed, by VNet."""

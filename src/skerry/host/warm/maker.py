@@ -22,8 +22,8 @@ from skerry.host.warm.clone import Clone, save
 from skerry.host.warm.guest_agent import GuestAgent
 from skerry.host.warm.identity import SEED_BYTES, Place, parameters, prepare
 from skerry.host.warm.memory import new_memory, save_memory
-from skerry.host.warm.templates import DISK, RAM, STATE, Key, Template, Templates, TooLarge
-from skerry.hostspec import DiskAttachment, Provisioning, VmSpec
+from skerry.host.warm.templates import DISK, RAM, STATE, Key, Template, Templates, TooLarge, nobody
+from skerry.hostspec import Provisioning
 
 MAC = "02:00:00:00:00:01"
 CONNECT_SECONDS, BOOT_SECONDS, AGENT_SECONDS, PREPARE_SECONDS = 30.0, 1800.0, 60.0, 600.0
@@ -53,7 +53,7 @@ class Maker:
         try:
             folder.mkdir(mode=0o700)
             qemu_img.create(folder / DISK, disk_bytes, f"../../images/{image.parent.name}/{image.name}")
-            booted = self._booted(folder, key, (str(image),), Memory(memory, shared=True))
+            booted = self._booted(folder, key, (image,), Memory(memory, shared=True))
             with booted as (monitor, runs), _prepared(folder, runs), (folder / STATE).open("wb") as state:
                 monitor.execute("set_link", {"name": "nic0", "up": False})
                 save(monitor, state.fileno())
@@ -86,7 +86,7 @@ class Maker:
             if template.key.firmware == "uefi":
                 shutil.copyfile(self.templates.variables(template), folder / VARIABLES)
             clone = Clone(Memory(memory, shared=False), state, _trial(template), None)
-            with self._booted(folder, template.key, self._below(template), clone.memory) as (monitor, _):
+            with self._booted(folder, template.key, self.templates.below(template), clone.memory) as (monitor, _):
                 clone.wake(monitor, folder / AGENT_SOCKET)
         except (OSError, HostError) as error:
             self.templates.drop(template, f"its trial clone failed: {error}")
@@ -96,13 +96,9 @@ class Maker:
             os.close(state)
             shutil.rmtree(folder, ignore_errors=True)
 
-    def _below(self, template: Template) -> tuple[str, str]:
-        image = self.templates.folder.parent / "images" / template.key.image / DISK
-        return str(self.templates.disk(template)), str(image)
-
     @contextmanager
     def _booted(
-        self, folder: Path, key: Key, below: Sequence[str], memory: Memory
+        self, folder: Path, key: Key, below: Sequence[Path], memory: Memory
     ) -> Iterator[tuple[Monitor, threading.Event]]:
         """The monitor of a guest, and what is set when its guest agent begins to run. It is ended afterwards.
 
@@ -116,8 +112,8 @@ class Maker:
             if event["event"] == "BLOCK_IO_ERROR" and event["data"]["action"] == "stop":
                 os.kill(launched.pid, signal.SIGKILL)  # the disk is full; it would wait for room
 
-        vm = _nobody(folder.name.lstrip("."), key)
-        disk = DiskFile(str(folder / DISK), "qcow2", backing=tuple((path, "qcow2") for path in below))
+        vm = nobody(folder.name.lstrip("."), key, MAC)
+        disk = DiskFile(str(folder / DISK), "qcow2", backing=tuple((str(path), "qcow2") for path in below))
         setting = replace(self.setting, niceness=self.niceness)
         launched = launch(setting, self.machine, folder, vm, disks=[disk], taps=[self.tap], memory=memory)
         # The event is also for a guest that is gone: then nothing answers.
@@ -154,16 +150,3 @@ def _trial(template: Template) -> bytes:
     nobody = Provisioning(hostname="trial", admin_username="trial")
     place = Place("02:00:00:00:00:02", "192.0.2.2/24", "192.0.2.1")
     return parameters(str(uuid4()), nobody, place, template_mac=template.mac, seed=os.urandom(SEED_BYTES))
-
-
-def _nobody(identifier: str, key: Key) -> VmSpec:
-    return VmSpec(
-        id=identifier,
-        name="template",
-        vcpus=key.vcpus,
-        memory_bytes=key.memory_bytes,
-        disks=(DiskAttachment(identifier),),
-        ports=("",),
-        macs=(MAC,),
-        firmware=key.firmware,
-    )

@@ -30,8 +30,8 @@ from skerry.host.warm.guest_agent import GuestAgent
 from skerry.host.warm.identity import rehearsal
 from skerry.host.warm.limits import SPARE_BYTES, available_memory
 from skerry.host.warm.standby import Standby
-from skerry.host.warm.templates import Key, Template, Templates
-from skerry.hostspec import DiskAttachment, StandbyObserved, VmSpec, mac_for, template_id
+from skerry.host.warm.templates import Template, Templates, nobody
+from skerry.hostspec import StandbyObserved, mac_for, template_id
 
 log = structlog.get_logger()
 
@@ -61,7 +61,8 @@ class Pool:
     def use(self, template: Template) -> None:
         """It is in use from now on: machines of it are to stand by."""
         with self._lock:
-            self._used[template.id] = time.monotonic()
+            if self._most:
+                self._used[template.id] = time.monotonic()
 
     def hold(self) -> None:
         """Start none for a while: a user's VM has started."""
@@ -104,6 +105,8 @@ class Pool:
 
         Whether any went.
         """
+        if not (self._ready or self._used):
+            return False
         short = available_memory() < SPARE_BYTES
         since = time.monotonic() - IN_USE_SECONDS
         templates = {template.id for template in self._templates.list()}
@@ -154,7 +157,8 @@ class Pool:
 
     def _launched(self, template: Template, memory: int) -> Standby:
         """One whose QEMU waits for the template's state."""
-        vm, key = _spec(template.key), template.key
+        key, identifier = template.key, str(uuid4())
+        vm = nobody(identifier, key, mac_for(identifier))
         folder = self._folder / vm.id
         with ExitStack() as undo:
             undo.callback(shutil.rmtree, folder, ignore_errors=True)
@@ -165,7 +169,7 @@ class Pool:
             undo.callback(disk.unlink, missing_ok=True)
             tap = self._network.idle_tap()
             undo.callback(os.close, tap)
-            below = (self._templates.disk(template), self._storage.library.path(key.image))
+            below = self._templates.below(template)
             file = DiskFile(str(disk), "qcow2", backing=tuple((str(path), "qcow2") for path in below))
             given = (self._compute.setting, self._compute.machine_type, folder, vm)
             launched = launch(*given, disks=[file], taps=[tap], memory=Memory(memory, shared=False))
@@ -197,21 +201,6 @@ def sweep(state: Path) -> None:
     for folder in (state / FOLDER).glob("*"):
         _end(folder.name)
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _spec(key: Key) -> VmSpec:
-    """What is known already of the VM that it will be."""
-    vm = str(uuid4())
-    return VmSpec(
-        id=vm,
-        name="standby",
-        vcpus=key.vcpus,
-        memory_bytes=key.memory_bytes,
-        disks=(DiskAttachment(vm),),
-        ports=("",),
-        macs=(mac_for(vm),),
-        firmware=key.firmware,
-    )
 
 
 def _end(vm: str) -> None:

@@ -24,6 +24,7 @@ from skerry.host.storage import chains
 from skerry.host.storage.headers import read_qcow2
 from skerry.host.warm.limits import Limits
 from skerry.host.warm.memory import crc, load
+from skerry.hostspec import DiskAttachment, VmSpec
 
 log = structlog.get_logger()
 
@@ -43,6 +44,20 @@ class Key(msgspec.Struct, frozen=True):
     memory_bytes: int
     firmware: Literal["bios", "uefi"]
     setting: str
+
+
+def nobody(identifier: str, key: Key, mac: str) -> VmSpec:
+    """A machine of this kind that is no VM's."""
+    return VmSpec(
+        id=identifier,
+        name="nobody",
+        vcpus=key.vcpus,
+        memory_bytes=key.memory_bytes,
+        disks=(DiskAttachment(identifier),),
+        ports=("",),
+        macs=(mac,),
+        firmware=key.firmware,
+    )
 
 
 class Template(msgspec.Struct, frozen=True):
@@ -88,6 +103,10 @@ class Templates:
     def disk(self, template: Template) -> Path:
         """The frozen disk that clones' disks are overlays of."""
         return self.folder / template.id / DISK
+
+    def below(self, template: Template) -> tuple[Path, Path]:
+        """What an overlay of its disk is on, nearest first."""
+        return self.disk(template), self.folder.parent / chains.IMAGES / template.key.image / DISK
 
     def variables(self, template: Template) -> Path:
         """The firmware's variables as they were."""

@@ -170,11 +170,10 @@ def _take_standby(context: PutContext[VirtualMachine]) -> None:
     assert profile is not None
     size = get_size(profile.vm_size)
     template = template_id(private["image"], size.vcpus, size.memory_bytes, private["firmware"])
-    for vm in context.work.hosts.standbys(template):
-        if not context.work.resources.links_to(standby_key(vm)) and _may_stand_by(context):
-            private |= {"vm": vm, "standby": True}
-            context.links.append(Link(context.row.key, standby_key(vm), "standby"))
-            return
+    free = (vm for vm in context.work.hosts.standbys(template) if not context.work.resources.links_to(standby_key(vm)))
+    if (vm := next(free, None)) is not None and _may_stand_by(context):
+        private |= {"vm": vm, "standby": True}
+        context.links.append(Link(context.row.key, standby_key(vm), "standby"))
 
 
 def _may_stand_by(context: PutContext[VirtualMachine]) -> bool:
